@@ -1,0 +1,92 @@
+"""What can go wrong in the ledger, each with a code that scripts may rely on.
+
+    AuditError
+    |- Malformed              bytes that are not in the one accepted form       malformed
+    |- VerificationFailed     well-formed, and not true                         verification_failed
+    |  |- InclusionInvalid    an inclusion proof that does not reach the root   inclusion_invalid
+    |  |- ConsistencyInvalid  a tree that is not an extension of the other      consistency_invalid
+    |  |- SignatureInvalid    a signature by a known key that does not verify   signature_invalid
+    |  |- SignatureMissing    no signature by any key that is asked for         signature_missing
+    |  `- Altered             a stored record, hash or column is not as hashed  altered
+    |- Unattested             consistent, but nothing outside vouches for it    unattested
+    |- LedgerUnavailable      no record can be made durable now                 ledger_unavailable
+    |- RecordRefused          this record, and no other, cannot be written      record_refused
+    |- CallerBehind           the caller's size is too far behind to prove      caller_behind
+    |- LedgerForked           the database contradicts what was signed or seen  ledger_forked
+    |- LedgerNotInitialised   no record 0                                       ledger_not_initialised
+    |- LedgerExists           a second record 0 was asked for                   ledger_exists
+    |- NotFound               no record at this index                           not_found
+    `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
+"""
+
+from typing import ClassVar
+
+
+class AuditError(Exception):
+    """An error of the ledger; `code` is stable, the message says expected, got and remedy."""
+
+    code: ClassVar[str] = "audit_error"
+
+
+class Malformed(AuditError):
+    code = "malformed"
+
+
+class VerificationFailed(AuditError):
+    code = "verification_failed"
+
+
+class InclusionInvalid(VerificationFailed):
+    code = "inclusion_invalid"
+
+
+class ConsistencyInvalid(VerificationFailed):
+    code = "consistency_invalid"
+
+
+class SignatureInvalid(VerificationFailed):
+    code = "signature_invalid"
+
+
+class SignatureMissing(VerificationFailed):
+    code = "signature_missing"
+
+
+class Altered(VerificationFailed):
+    code = "altered"
+
+
+class Unattested(AuditError):
+    code = "unattested"
+
+
+class LedgerUnavailable(AuditError):
+    code = "ledger_unavailable"
+
+
+class RecordRefused(AuditError):
+    code = "record_refused"
+
+
+class CallerBehind(AuditError):
+    code = "caller_behind"
+
+
+class LedgerForked(AuditError):
+    code = "ledger_forked"
+
+
+class LedgerNotInitialised(AuditError):
+    code = "ledger_not_initialised"
+
+
+class LedgerExists(AuditError):
+    code = "ledger_exists"
+
+
+class NotFound(AuditError):
+    code = "not_found"
+
+
+class SettingInvalid(AuditError):
+    code = "setting_invalid"

@@ -1,0 +1,181 @@
+"""What the ledger asks of the world: a store that is the only writer, a clock, a signer's key and anchors.
+
+Every implementation passes the contract suite in `tests/contract`; the docstrings here are the contract.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from audit.record import Record
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """A ledger's state at a tree size: the RFC 6962 frontier (roots of its perfect subtrees, largest first)
+    and the chain hash of its last record. Size 0 has an empty frontier and an empty chain."""
+
+    size: int
+    frontier: tuple[bytes, ...]
+    chain: bytes
+
+
+class Appended(Struct, frozen=True, kw_only=True):
+    """What the store answers to one append; the caller checks all of it against what it knows."""
+
+    first: int
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...]
+    chain: bytes
+    between: tuple[bytes, ...]
+    """Leaf hashes of [known_size, first): what others wrote meanwhile."""
+    leaves: tuple[bytes, ...]
+    """Leaf hashes of this batch, as stored."""
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """Which database this is. `system_identifier` is None where the login may not read it."""
+
+    in_recovery: bool
+    durable: bool
+    """False where the server was told not to keep what it acknowledges (fsync off)."""
+    system_identifier: str | None
+    timeline: int
+    size: int
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """One record as stored."""
+
+    index: int
+    event_id: UUID
+    body: bytes
+    leaf_hash: bytes
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
+
+    first: int
+    size: int
+    chain: bytes
+    frontier: tuple[bytes, ...]
+
+
+class Store(Protocol):
+    """The writer's side of the database."""
+
+    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+        """Make the batch durable at the ledger's end, all of it or none of it; return what was stored.
+
+        The same ids with the same bytes in the same order again: the original's answer, nothing written.
+        Requires 1 <= len(records) == len(event_ids). The first append of all is record 0 (genesis) alone.
+        Raises `LedgerForked` where the ledger is shorter than `known_size`, `CallerBehind` where it is
+        longer by more than the store gives back, `RecordRefused` where the batch's own data is at fault
+        (an id known with other bytes, not a record), `LedgerUnavailable` for everything that may pass:
+        then the caller does not know whether the batch is durable, and must try it again as it is.
+        """
+        ...
+
+    async def publish(self, size: int, checkpoint: bytes) -> None:
+        """Keep a signed checkpoint for others to read. Publishing the same again changes nothing."""
+        ...
+
+    async def ready(self) -> Readiness:
+        """Which database answers, and whether it can take records. Raises `LedgerUnavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        ...
+
+
+class Reader(Protocol):
+    """The reader's side: each call pins a tree size given by its caller, never a snapshot.
+
+    Raises `LedgerUnavailable` where the database cannot answer, `NotFound` for an index not there.
+    """
+
+    async def head(self) -> Head:
+        """The newest committed batch's state; size 0 where there is no record."""
+        ...
+
+    async def head_at(self, size: int) -> Head | None:
+        """The state after the batch that ended exactly at `size`; None where no batch did."""
+        ...
+
+    async def record(self, index: int) -> Stored: ...
+
+    async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
+        """Leaf hashes of [first, end), in order. At most 65,536 a call."""
+        ...
+
+    async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Stored tile hashes: (height, index) -> hash for each of `wanted` that is complete and stored
+        (heights 8, 16, 24 ...). A height-h node of index i covers records [i << h, (i + 1) << h)."""
+        ...
+
+    def records(self, first: int, end: int) -> AsyncIterator[Stored]:
+        """Records of [first, end) in order, in constant memory."""
+        ...
+
+    async def unclosed_windows(self, before_us: int) -> list[Stored]:
+        """Window records that opened a minute older than `before_us` and that no record closes."""
+        ...
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        """The published checkpoint of the largest size, or None."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        ...
+
+
+class Proven(Struct, frozen=True, kw_only=True):
+    """A record that is durable, and its proof: C2SP tlog-proof text whose `extra` line is the record."""
+
+    index: int
+    leaf_hash: bytes
+    proof: str
+
+
+class Anchor(Protocol):
+    """Where checkpoints go that the database's owner cannot reach."""
+
+    def newest(self) -> bytes | None:
+        """The signed checkpoint of the largest size that was ever put here, or None."""
+        ...
+
+    def put(self, checkpoint: bytes) -> None:
+        """Durable when it returns. Raises `LedgerUnavailable` where it cannot be kept."""
+        ...
+
+
+class Recorder(Protocol):
+    """What the service asks of the ledger (`audit.ledger.Ledger` is the one implementation)."""
+
+    async def append(self, record: Record) -> Proven:
+        """Durable and proved when it returns. Raises `LedgerUnavailable` or `RecordRefused`."""
+        ...
+
+    def enter(self) -> None:
+        """A request that will append is under way: a flush may linger for it."""
+        ...
+
+    def leave(self) -> None:
+        """It has appended, or never will."""
+        ...
+
+    def unready(self) -> str | None:
+        """Why no record can be taken now, or None."""
+        ...
+
+    def refused(self, recorded_at_us: int) -> None:
+        """A request was answered 503 because it could not be recorded; the next outage record counts it."""
+        ...

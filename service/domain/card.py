@@ -1,0 +1,84 @@
+"""A model's card: what it is for, what it admits, and how its output becomes a finding.
+
+Read from `card.toml` by `service.adapters.model_store`; every member is described in docs/models.md.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
+Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class CardWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The window that the model was trained with, in rescaled units (CT: Hounsfield units)."""
+
+    center: float
+    width: Annotated[float, Meta(gt=0)]
+
+
+class InputContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the model may be given and how it is prepared: [1, channels, rows, columns] float32."""
+
+    modalities: Annotated[tuple[str, ...], Meta(min_length=1)]
+    rendered: bool
+    """Whether PNG and JPEG, which carry no modality and no units, are admitted."""
+    color: Literal["grey", "rgb"]
+    tensor: Text
+    rows: Annotated[int, Meta(ge=1, le=4096)]
+    columns: Annotated[int, Meta(ge=1, le=4096)]
+    min_rows: Annotated[int, Meta(ge=1)]
+    min_columns: Annotated[int, Meta(ge=1)]
+    window: CardWindow | None = None
+    mean: float
+    std: Annotated[float, Meta(gt=0)]
+
+
+class OutputContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One logit for `label`; calibrated by temperature; inside the abstain band no decision is made."""
+
+    tensor: Text
+    label: Name
+    temperature: Annotated[float, Meta(gt=0)]
+    bias: float
+    threshold_ppm: Ppm
+    abstain_below_ppm: Ppm
+    abstain_above_ppm: Ppm
+    """Probabilities in [abstain_below_ppm, abstain_above_ppm] around the threshold abstain."""
+
+
+class QualityContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Below this contrast an image is blank; above this share of extreme pixels it is clipped."""
+
+    min_contrast_ppm: Ppm
+    max_clipped_ppm: Ppm
+
+
+class Metric(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A measured figure and the data that it was measured on."""
+
+    name: Text
+    value: float
+    data: Text
+
+
+class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    format: Literal["medai.card/1"]
+    name: Name
+    version: Name
+    sha256: Sha256
+    title: Text
+    notice: Text
+    """Shown with every answer, e.g. that a model is for demonstration only."""
+    intended_use: Text
+    not_for: Text
+    training_data: Text
+    limits: Text
+    licence: Text
+    input: InputContract
+    output: OutputContract
+    quality: QualityContract
+    metrics: tuple[Metric, ...]

@@ -1,0 +1,1 @@
+"""Requirement -> code -> test. So far: `marks`, the decorator that ties code to a requirement."""
