@@ -3,7 +3,7 @@
 Every implementation passes the contract suite in `tests/contract`; the docstrings here are the contract.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -145,15 +145,43 @@ class Proven(Struct, frozen=True, kw_only=True):
     proof: str
 
 
+class Anchored(Struct, frozen=True, kw_only=True):
+    """One anchor: the signed checkpoint's text, its size and root, and the database it was taken from."""
+
+    checkpoint: str
+    size: int
+    root: bytes
+    system_identifier: str | None
+    timeline: int
+
+
 class Anchor(Protocol):
     """Where checkpoints go that the database's owner cannot reach."""
 
-    def newest(self) -> bytes | None:
-        """The signed checkpoint of the largest size that was ever put here, or None."""
+    def newest(self) -> Anchored | None:
+        """The anchor of the largest size, or None. Raises `LedgerUnavailable` where it cannot be read."""
         ...
 
-    def put(self, checkpoint: bytes) -> None:
-        """Durable when it returns. Raises `LedgerUnavailable` where it cannot be kept."""
+    def all(self) -> Iterator[Anchored]:
+        """Every anchor, oldest first."""
+        ...
+
+    def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
+        """Durable when it returns; a smaller size than the newest, or the same again, changes nothing.
+
+        Raises `LedgerForked` where the newest anchor has the same size and another root, and
+        `LedgerUnavailable` where it cannot be kept.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Who is told how the ledger fares (metrics, logs); it must neither block nor raise."""
+
+    def flushed(self, *, records: int, commit_us: int) -> None: ...
+
+    def event(self, code: str, message: str) -> None:
+        """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`."""
         ...
 
 

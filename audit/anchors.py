@@ -1,0 +1,143 @@
+"""Checkpoints kept where the database's owner cannot reach: here, a local append-only folder.
+
+One line an anchor, canonical JSON (`medai.anchor/1`): the signed checkpoint and which database it was taken
+from (system identifier and timeline). Lines are only ever added; a crash can leave a torn last line, which
+was never acknowledged: it is closed with a newline by the next writer and ignored by every reader.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from audit import canonical, checkpoint, note
+from audit.errors import AuditError, LedgerForked, LedgerUnavailable, Malformed
+from audit.ports import Anchored
+
+FORMAT: Final = "medai.anchor/1"
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+TAIL_BYTES: Final = 64 * 1024  # more than any one line: a checkpoint note is at most a few KB
+
+
+class FolderAnchor:
+    """An append-only folder; several processes may write to it at once.
+
+    Every checkpoint read back is opened with `verifiers` (its own key): a line signed by nobody we know is
+    not an anchor. Residual risk: whoever can write to the folder can cut its end; an anchor elsewhere
+    (another host, a witness) is what shows that.
+    """
+
+    def __init__(self, folder: Path, verifiers: tuple[note.Verifier, ...]) -> None:
+        self._folder = folder
+        self._verifiers = verifiers
+
+    def newest(self) -> Anchored | None:
+        """The anchor of the largest size, or None where there is none yet."""
+        try:
+            for segment in reversed(self._segments()):
+                found = self._last(segment)
+                if found is not None:
+                    return found
+        except OSError as error:
+            raise LedgerUnavailable("anchor folder: cannot be read") from error
+        return None
+
+    def all(self) -> Iterator[Anchored]:
+        """Every anchor, oldest first. Lines that are no anchors of this log are passed over."""
+        for segment in self._segments():
+            with segment.open("rb") as file:
+                for line in file:
+                    anchored = self._parse(line)
+                    if anchored is not None:
+                        yield anchored
+
+    def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
+        """Durable when it returns; a smaller size than the newest, or the same again, changes
+        nothing (the same size from another database or timeline is kept: it says that one was accepted).
+
+        Raises `LedgerForked` where the newest anchor has the same size and another root, and
+        `LedgerUnavailable` where the folder cannot be written.
+        """
+        new = self._open(signed, system_identifier, timeline)
+        line = canonical.encode(
+            {"format": FORMAT, "checkpoint": signed, "system_identifier": system_identifier, "timeline": timeline}
+        )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self._folder / "lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._append(new, line)
+        except OSError as error:
+            raise LedgerUnavailable("anchor folder: cannot be written") from error
+
+    def _append(self, new: Anchored, line: bytes) -> None:
+        last = self.newest()
+        if last is not None and last.size == new.size and last.root != new.root:
+            raise LedgerForked(f"two signed roots for size {new.size}: the newest anchor's and this process's")
+        if last is not None and (last.size > new.size or last == new):
+            return
+        segments = self._segments()
+        created = not segments or segments[-1].stat().st_size >= SEGMENT_BYTES
+        path = self._folder / f"anchors-{len(segments) + 1:06d}.jsonl" if created else segments[-1]
+        with path.open("ab") as file:
+            torn = file.tell() > 0 and not _ends_with_newline(path)
+            file.write((b"\n" if torn else b"") + line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if created:
+            _sync_folder(self._folder)
+
+    def _segments(self) -> list[Path]:
+        return sorted(self._folder.glob("anchors-*.jsonl"))
+
+    def _last(self, segment: Path) -> Anchored | None:
+        with segment.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - TAIL_BYTES))
+            lines = file.read().split(b"\n")
+        for line in reversed(lines[:-1]):  # what follows the last newline is torn
+            anchored = self._parse(line)
+            if anchored is not None:
+                return anchored
+        return None
+
+    def _parse(self, line: bytes) -> Anchored | None:
+        try:
+            entry = canonical.decode(line.rstrip(b"\n"))
+        except Malformed:
+            return None
+        if not isinstance(entry, dict) or entry.get("format") != FORMAT:
+            return None
+        signed, timeline = entry.get("checkpoint"), entry.get("timeline")
+        identifier = entry.get("system_identifier")
+        if not isinstance(signed, str) or not isinstance(timeline, int) or not isinstance(identifier, str | None):
+            return None
+        try:
+            return self._open(signed, identifier, timeline)
+        except AuditError:
+            return None
+
+    def _open(self, signed: str, system_identifier: str | None, timeline: int) -> Anchored:
+        opened = checkpoint.parse(note.open(signed, self._verifiers).text)
+        return Anchored(
+            checkpoint=signed,
+            size=opened.size,
+            root=opened.root,
+            system_identifier=system_identifier,
+            timeline=timeline,
+        )
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
