@@ -1,0 +1,88 @@
+# Everything a newcomer needs, on a machine with Python 3.11 and make.
+# `make help` lists the targets. No package index is named here: pip uses whatever the machine is set up with.
+
+MEDAI_HOME ?= .medai
+PYTHON ?=
+export MEDAI_HOME
+
+# Nothing of the caller's Python setup may leak into the environment that the locks describe.
+unexport PYTHONPATH
+unexport PYTHONHOME
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+BIN = .venv/bin
+PACKAGES = service audit traceability sbom migrations
+LOCK = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-find-links --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint format bench lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    install, start everything, send studies, verify every answer, show that an altered one is found'
+	@echo 'make serve   keep the service on 127.0.0.1:8080 with a PostgreSQL of its own under $(MEDAI_HOME)/'
+	@echo 'make test    run the whole test suite (ARGS="-k word" for a part of it)'
+	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
+	@echo 'make format  let ruff lay out the code'
+	@echo 'make bench   measure; writes a table and JSON'
+	@echo 'make lock    make the lock files anew from pyproject.toml'
+	@echo 'make clean   end what was started here and remove what was made (asks before a ledger; FORCE=1)'
+	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter; MEDAI_HOME=folder the place of all state.'
+
+demo: .venv/.demo .venv/.project
+	@$(BIN)/medai demo
+
+serve: .venv/.demo .venv/.project
+	@exec $(BIN)/medai serve
+
+test: .venv/.dev .venv/.project
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev .venv/.project
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/flake8
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q tests/house
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev .venv/.project
+	@$(BIN)/python tests/benchmarks $(ARGS)
+
+# Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
+lock: .venv/.dev
+	$(LOCK) -o requirements.lock pyproject.toml
+	$(LOCK) -c requirements.lock --extra embedded --extra build -o requirements-demo.lock pyproject.toml
+	$(LOCK) -c requirements-demo.lock --extra embedded --extra build --extra dev -o requirements-dev.lock pyproject.toml
+
+clean:
+	@MEDAI_HOME='$(MEDAI_HOME)' FORCE='$(FORCE)' sh .ci/clean
+
+# ---- the environment -----------------------------------------------------------------------------------------
+# A stamp says that a lock was installed whole. An install that was interrupted leaves .venv/.installing behind,
+# and the next one starts over: a half-unpacked package may look installed.
+
+define install
+	@PYTHON='$(PYTHON)' sh .ci/install $(1)
+endef
+
+.venv/.demo: requirements-demo.lock
+	$(call install,requirements-demo.lock)
+	@touch $@
+
+# The development lock holds everything of the demonstration's.
+.venv/.dev: requirements-dev.lock requirements-demo.lock
+	$(call install,requirements-dev.lock)
+	@touch .venv/.demo $@
+
+.venv/.project: pyproject.toml | .venv/.demo
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
