@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from service.errors import ModelRejected
+
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
+Version = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$")]
 Text = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
@@ -18,6 +21,7 @@ class CardWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     center: float
     width: Annotated[float, Meta(gt=0)]
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
 
 
 class InputContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +72,7 @@ class Metric(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     format: Literal["medai.card/1"]
     name: Name
-    version: Name
+    version: Version
     sha256: Sha256
     title: Text
     notice: Text
@@ -82,3 +86,16 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     output: OutputContract
     quality: QualityContract
     metrics: tuple[Metric, ...]
+
+
+def verify(card: Card) -> None:
+    """Raises `ModelRejected` where the card's members contradict each other; returns nothing."""
+    output, window = card.output, card.input.window
+    if not output.abstain_below_ppm <= output.threshold_ppm <= output.abstain_above_ppm:
+        raise ModelRejected(
+            f"card {card.name}: output.threshold_ppm must lie within abstain_below_ppm and abstain_above_ppm"
+        )
+    if window is not None and window.function == "LINEAR" and window.width < 1:
+        raise ModelRejected(
+            f"card {card.name}: input.window.width of a LINEAR window is at least 1 (DICOM PS3.3 C.11.2.1.2.1)"
+        )

@@ -1,9 +1,14 @@
 """What the flow asks of the world. Implementations live in `service.adapters`."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from service.domain.card import Card
 from service.domain.messages import DecodedImage, Float32, Limits, MediaType, RuntimeIdentity
+
+T = TypeVar("T")
+Run = Callable[[Float32], Float32]
+"""One preprocessed input [1, channels, rows, columns] to the model's raw output. Raises `InferenceFailed`."""
 
 
 class Decoder(Protocol):
@@ -25,14 +30,20 @@ class Model(Protocol):
     @property
     def runtime(self) -> RuntimeIdentity: ...
 
-    async def run(self, batch: Float32) -> Float32:
-        """The raw output for one preprocessed input [1, channels, rows, columns]. Raises `InferenceFailed`."""
+    async def compute(self, step: Callable[[Run], T]) -> T:
+        """`step(run)` on one thread of the bounded inference pool: the caller's event loop is never held up.
+
+        `run` is the model and may be called on that thread only. What `step` raises is raised here.
+        """
         ...
 
 
 class Models(Protocol):
     def find(self, wanted: str | None) -> Model:
-        """`NAME` (its newest version), `NAME@VERSION`, or None for the default. Raises `ModelUnknown`."""
+        """`NAME` (its newest version), `NAME@VERSION`, or None for the default.
+
+        Raises `RequestInvalid` for any other grammar, `ModelUnknown` where there is no such model.
+        """
         ...
 
     def all(self) -> tuple[Model, ...]: ...
