@@ -1,6 +1,6 @@
 """The hashed locks, read strictly: what is not a pinned, hashed requirement is refused.
 
-A lock is what pip-compile writes with `--generate-hashes` and neither index nor find-links lines:
+A lock is what pip-compile writes with `--generate-hashes` when it is told to write no index and no place to find files in:
 
     name==version \\
         --hash=sha256:<64 hex> \\
