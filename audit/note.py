@@ -1,0 +1,273 @@
+"""Signed notes (C2SP signed-note) and their Ed25519 keys.
+
+A note is a text that ends in a newline, an empty line, and one or more signature lines. The text means
+nothing until `open` has returned it. Keys are text: verifier keys `NAME+ID+BASE64` (vkey), and signing keys
+`PRIVATE+KEY+NAME+ID+BASE64` in the form of golang.org/x/mod/sumdb/note. Base64 is RFC 4648 section 4, in its
+one canonical form.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
+
+from audit.errors import Malformed, SettingInvalid, SignatureInvalid, SignatureMissing
+
+ALGORITHM_ED25519: Final = b"\x01"  # C2SP signed-note, "Signature types"
+KEY_BYTES: Final = 32  # RFC 8032 section 5.1.5, seeds and public keys alike
+KEY_ID_BYTES: Final = 4
+MAX_SIGNATURES: Final = 100  # the specification asks for at least 16; golang.org/x/mod takes 100
+MAX_NOTE_BYTES: Final = 1024 * 1024  # 100 signatures of nearly 5 kB (post-quantum) and half as much text
+
+_FIELD_PRIME: Final = 2**255 - 19  # RFC 8032 section 5.1
+_DASH: Final = "\N{EM DASH} "
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """One signature line: who is said to have signed, and what."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    @property
+    def line(self) -> str:
+        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.signature).decode('ascii')}\n"
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """An opened note: `verified` holds at least one signature; of `unverified` nothing is known."""
+
+    text: str
+    verified: tuple[Signature, ...]
+    unverified: tuple[Signature, ...]
+
+
+class Verifier:
+    """The public half of a key: its name, its id and what it verifies."""
+
+    __slots__ = ("_key", "key_hash", "name", "public_key")
+
+    def __init__(self, name: str, public_key: bytes) -> None:
+        """Raises `Malformed` where the name or the encoding of the key is not one."""
+        require_name(name)
+        # RFC 8032 section 5.1.3: a y-coordinate beyond the prime is not an encoding of a point.
+        y = int.from_bytes(public_key, "little") & (1 << 255) - 1
+        if len(public_key) != KEY_BYTES or y >= _FIELD_PRIME:
+            raise Malformed(f"verifier key: not the {KEY_BYTES} bytes of an Ed25519 public key")
+        self.name: Final = name
+        self.public_key: Final = public_key
+        self.key_hash: Final = key_id(name, public_key)
+        self._key = Ed25519PublicKey.from_public_bytes(public_key)
+
+    @classmethod
+    def parse(cls, vkey: str) -> "Verifier":
+        """The key that `vkey` names. Raises `Malformed`, also where its id is not that of its key."""
+        name, _, rest = vkey.partition("+")
+        key_hex, _, key64 = rest.partition("+")
+        algorithm, public_key = _algorithm(decode_base64(key64, "verifier key"))
+        if algorithm != ALGORITHM_ED25519:
+            raise Malformed("verifier key: expected algorithm 1, Ed25519")
+        verifier = cls(name, public_key)
+        _require_id(key_hex, verifier.key_hash, "verifier key")
+        return verifier
+
+    def __str__(self) -> str:
+        encoded = base64.b64encode(ALGORITHM_ED25519 + self.public_key).decode("ascii")
+        return f"{self.name}+{self.key_hash.hex()}+{encoded}"
+
+    def __repr__(self) -> str:
+        return f"Verifier({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Verifier) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def verify(self, text: bytes, signature: bytes) -> None:
+        """Returns where the signature is this key's over `text`. Raises `SignatureInvalid` otherwise."""
+        try:
+            self._key.verify(signature, text)
+        except InvalidSignature as error:
+            raise SignatureInvalid(f"note: the signature by {self.name}+{self.key_hash.hex()} is not valid") from error
+
+
+class Signer:
+    """A signing key, loaded once: signing itself is a single call."""
+
+    __slots__ = ("_key", "_seed", "verifier")
+
+    def __init__(self, name: str, seed: bytes) -> None:
+        if len(seed) != KEY_BYTES:
+            raise Malformed(f"signing key: a seed has {KEY_BYTES} bytes")
+        self._seed = seed
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.verifier: Final = Verifier(name, self._key.public_key().public_bytes_raw())
+
+    @classmethod
+    def generate(cls, name: str, seed: bytes) -> "Signer":
+        """The key of 32 secret random bytes, which the caller brings: nothing here is random."""
+        return cls(name, seed)
+
+    @classmethod
+    def parse(cls, skey: str) -> "Signer":
+        """The key that `skey` holds. Raises `Malformed`, without repeating any of it."""
+        private, _, rest = skey.partition("+")
+        key, _, rest = rest.partition("+")
+        name, _, rest = rest.partition("+")
+        key_hex, _, key64 = rest.partition("+")
+        if (private, key) != ("PRIVATE", "KEY"):
+            raise Malformed("signing key: expected PRIVATE+KEY+NAME+ID+BASE64")
+        algorithm, seed = _algorithm(decode_base64(key64, "signing key"))
+        if algorithm != ALGORITHM_ED25519:
+            raise Malformed("signing key: expected algorithm 1, Ed25519")
+        signer = cls(name, seed)
+        _require_id(key_hex, signer.verifier.key_hash, "signing key")
+        return signer
+
+    @property
+    def name(self) -> str:
+        return self.verifier.name
+
+    @property
+    def skey(self) -> str:
+        """The secret as text. Whoever reads it can sign as this key."""
+        encoded = base64.b64encode(ALGORITHM_ED25519 + self._seed).decode("ascii")
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_hash.hex()}+{encoded}"
+
+    def __repr__(self) -> str:
+        return f"Signer({str(self.verifier)!r})"
+
+    def sign(self, text: bytes) -> bytes:
+        return self._key.sign(text)
+
+
+def sign(text: str, signers: Iterable[Signer]) -> str:
+    """The note of `text` with a signature line of each signer, in order.
+
+    Raises `Malformed` where the text does not end in a newline, or holds what a note must not.
+    """
+    if not text.endswith("\n"):
+        raise Malformed("note: a text ends in a newline")
+    body = _require_text(text)
+    lines = [
+        Signature(name=signer.name, key_id=signer.verifier.key_hash, signature=signer.sign(body)).line
+        for signer in signers
+    ]
+    if not lines:
+        raise Malformed("note: at least one signer")
+    return text + "\n" + "".join(lines)
+
+
+def open(note: str | bytes, verifiers: Sequence[Verifier]) -> Note:  # noqa: A001  # the specification's verb
+    """The note, verified by at least one of `verifiers`.
+
+    Signatures of unknown keys are ignored, also where they share a name or an id (not both) with a known
+    one. Raises `Malformed` for what is not a note, `SignatureInvalid` where any signature by a known key
+    does not verify, `SignatureMissing` where no known key signed, and `SettingInvalid` where two of
+    `verifiers` that share name and id are asked for.
+    """
+    text, signatures = split(note)
+    body = text.encode("utf-8")
+    verified: dict[tuple[str, bytes], Signature] = {}
+    unverified = []
+    for signature in signatures:
+        key = (signature.name, signature.key_id)
+        known = [verifier for verifier in verifiers if (verifier.name, verifier.key_hash) == key]
+        if not known:
+            unverified.append(signature)
+            continue
+        if len(known) > 1:
+            raise SettingInvalid(f"note: the key {signature.name}+{signature.key_id.hex()} was given twice")
+        known[0].verify(body, signature.signature)
+        verified.setdefault(key, signature)
+    if not verified:
+        raise SignatureMissing("note: no signature by any of the keys that were given")
+    return Note(text=text, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
+
+
+def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
+    """The text of a note and its signatures, none of them verified. Raises `Malformed`."""
+    whole = _require_note(note)
+    head, blank, tail = whole.rpartition("\n\n")
+    if not blank or not tail.endswith("\n"):
+        raise Malformed("note: expected a text, an empty line and signature lines, each ended by a newline")
+    lines = tail[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise Malformed(f"note: {len(lines)} signatures, at most {MAX_SIGNATURES}")
+    return head + "\n", tuple(_signature(line) for line in lines)
+
+
+def key_id(name: str, public_key: bytes) -> bytes:
+    # C2SP signed-note: key ID = SHA-256(key name || 0x0A || 0x01 || 32-byte Ed25519 public key)[:4]
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + ALGORITHM_ED25519 + public_key).digest()[:KEY_ID_BYTES]
+
+
+def require_name(name: str) -> None:
+    """Key names are not empty and hold no Unicode space and no plus. Raises `Malformed`."""
+    # U+001C-U+001F and the other control characters could not stand in a note's signature line either.
+    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
+        raise Malformed("key name: not empty, no spaces, no plus, no control characters")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Malformed("key name: a lone surrogate") from error
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """The bytes whose canonical base64 `text` is: no white space, exact padding, no stray bits."""
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed(f"{what}: not base64 (RFC 4648 section 4)") from error
+    if base64.b64encode(decoded).decode("ascii") != text:
+        raise Malformed(f"{what}: not the canonical base64 of its bytes")
+    return decoded
+
+
+def _signature(line: str) -> Signature:
+    if not line.startswith(_DASH):
+        raise Malformed("note: a signature line begins with an em dash and a space")
+    name, _, encoded = line[len(_DASH) :].partition(" ")
+    require_name(name)
+    decoded = decode_base64(encoded, "note: a signature")
+    if len(decoded) <= KEY_ID_BYTES:
+        raise Malformed("note: a signature has a key id of 4 bytes and at least one byte more")
+    return Signature(name=name, key_id=decoded[:KEY_ID_BYTES], signature=decoded[KEY_ID_BYTES:])
+
+
+def _algorithm(encoded: bytes) -> tuple[bytes, bytes]:
+    return encoded[:1], encoded[1:]
+
+
+def _require_id(written: str, actual: bytes, what: str) -> None:
+    if written != actual.hex():
+        raise Malformed(f"{what}: its id is not that of its name and key; it was cut or changed")
+
+
+def _require_note(note: str | bytes) -> str:
+    if len(note) > MAX_NOTE_BYTES:
+        raise Malformed(f"note: at most {MAX_NOTE_BYTES} bytes")
+    if isinstance(note, bytes):
+        try:
+            note = note.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Malformed("note: not UTF-8") from error
+    _require_text(note)
+    return note
+
+
+def _require_text(text: str) -> bytes:
+    # C2SP signed-note: valid UTF-8 and no ASCII control characters (below U+0020) but newline.
+    if any(char < " " and char != "\n" for char in text):
+        raise Malformed("note: a control character other than newline")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Malformed("note: a lone surrogate") from error
