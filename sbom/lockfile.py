@@ -1,6 +1,6 @@
 """The hashed locks, read strictly: what is not a pinned, hashed requirement is refused.
 
-A lock is what pip-compile writes with `--generate-hashes` when it is told to write no index and no place to find files in:
+A lock is what pip-compile writes with `--generate-hashes`, when told to name no index and no folder of files:
 
     name==version \\
         --hash=sha256:<64 hex> \\
