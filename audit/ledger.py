@@ -1,0 +1,320 @@
+"""How a record becomes durable and proved: group commit, retry, self-check, signature, anchor.
+
+The life of a batch, and what a crash after each step leaves behind:
+  1. taken from the queue         nothing; nobody was answered
+  2. sent to `ledger.append`      perhaps a durable batch that nobody was told of; the next start signs it
+  3. checked against our own tree the same; had the check failed, this process never writes again
+  4. its checkpoint signed        the same; the signature is lost with the process
+  5. receipts handed out          durable records, their receipts verify for ever
+  6. checkpoint anchored          (within the anchor interval) a database that loses them is found out
+"""
+
+import asyncio
+from typing import Final
+
+from audit import acceptance, checkpoint, merkle, note, receipt, record
+from audit.errors import AuditError, CallerBehind, LedgerUnavailable, RecordRefused
+from audit.merkle import BatchTree
+from audit.pending import Item, Pending
+from audit.ports import Anchor, Clock, Head, Observer, Proven, Reader, Store
+from audit.record import Outage, Record
+from audit.settings import LedgerSettings
+
+_EMPTY: Final = Head(size=0, frontier=(), chain=b"")
+_EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
+
+
+class Unobserved:
+    """An observer that tells nobody."""
+
+    def flushed(self, *, records: int, commit_us: int) -> None:
+        """Nothing."""
+
+    def event(self, code: str, message: str) -> None:
+        """Nothing."""
+
+
+class Ledger:
+    """One process's way into the ledger (implements `audit.ports.Recorder`). Single-threaded: one event loop.
+
+    `start` before the first append, `close` after the last; store, reader and anchor stay the caller's.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        reader: Reader,
+        signer: note.Signer,
+        anchor: Anchor,
+        clock: Clock,
+        settings: LedgerSettings,
+        process_id: str,
+        observer: Observer | None = None,
+    ) -> None:
+        self._store, self._reader, self._anchor = store, reader, anchor
+        self._signer, self._clock, self._settings = signer, clock, settings
+        self._observer = observer or Unobserved()
+        self._process_id = process_id
+        self._pending = Pending(
+            max_records=settings.max_batch_records,
+            max_bytes=settings.max_batch_bytes,
+            max_waiting=settings.max_waiting_records,
+            linger_us=settings.linger_us,
+        )
+        self._turn = asyncio.Lock()  # whoever holds it may change the head
+        self._head = _EMPTY
+        self._database: tuple[str | None, int] = (None, 0)
+        self._signed: tuple[int, str] = (0, "")
+        self._flying: list[Item] = []
+        self._down: str | None = "the ledger has not started"
+        self._dead: str | None = None
+        self._outage_from_us: int | None = None
+        self._refused = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Check the database, sign and anchor what is unsigned, then take records.
+
+        Raises what `acceptance.accept` raises: then nothing was started.
+        """
+        await self._accept(None)
+        self._sign(self._head.size, merkle.frontier_root(self._head.size, self._head.frontier))
+        await self._publish()
+        self._down = None
+        for work in (self._flush_forever(), self._keep_forever(), self._expire_forever()):
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    async def close(self) -> None:
+        """Write what waits (at most `append_deadline_ms`), anchor the last checkpoint, stop."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.append_deadline_ms / 1000
+        while (self._pending or self._flying) and self.unready() is None and loop.time() < until:
+            await asyncio.sleep(0.005)
+        self._down = "the ledger is closed"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pending.fail_all(LedgerUnavailable("ledger: closed"))
+        try:
+            if self._dead is None:
+                await self._publish()
+        except LedgerUnavailable:
+            pass  # the next start signs and anchors what this one could not
+
+    # -- audit.ports.Recorder
+
+    async def append(self, entry: Record) -> Proven:
+        """Durable, checked, signed and proved when it returns.
+
+        Raises `LedgerUnavailable` where it is not known to be durable within `append_deadline_ms` (should it
+        become so later, an outcome record says that its answer was replaced), `RecordRefused`, `Malformed`.
+        """
+        body = record.encode(entry)
+        if (reason := self.unready()) is not None:
+            raise LedgerUnavailable(f"ledger: {reason}")
+        loop = asyncio.get_running_loop()
+        item = Item(entry, body, loop.time() + self._settings.append_deadline_ms / 1000, loop.create_future())
+        self._pending.put(item)
+        return await item.future
+
+    def enter(self) -> None:
+        """A request that will append is under way: a flush may linger for it."""
+        self._pending.enter()
+
+    def leave(self) -> None:
+        """It has appended, or never will."""
+        self._pending.leave()
+
+    def unready(self) -> str | None:
+        """Why no record can be taken now, or None."""
+        return self._dead if self._dead is not None else self._down
+
+    def refused(self, recorded_at_us: int) -> None:
+        """A request was answered 503 because it could not be recorded: the next outage record counts it."""
+        self._refused += 1
+        if self._outage_from_us is None:
+            self._outage_from_us = recorded_at_us
+
+    @property
+    def size(self) -> int:
+        """The tree size that this process has checked."""
+        return self._head.size
+
+    # -- flushing
+
+    async def _flush_forever(self) -> None:
+        while True:
+            batch = self._flying = await self._pending.take()
+            await self._settle(batch)
+            self._flying = []
+
+    async def _settle(self, batch: list[Item]) -> None:
+        """Try `batch` as it is until its fate is known. One refused for its data is split in two."""
+        pause_s = self._settings.retry_first_ms / 1000
+        while True:
+            try:
+                return await self._commit(batch)
+            except RecordRefused as error:
+                if len(batch) == 1:
+                    return batch[0].fail(error)
+                await self._settle(batch[: len(batch) // 2])
+                return await self._settle(batch[len(batch) // 2 :])
+            except LedgerUnavailable as error:
+                self._fall(str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, self._settings.retry_last_ms / 1000)
+            except AuditError as error:
+                return self._die(f"{error.code}: {error}")
+
+    async def _commit(self, batch: list[Item]) -> None:
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            started = loop.time()
+            ids, bodies = [item.event_id for item in batch], [item.body for item in batch]
+            try:
+                answer = await self._store.append(self._head.size, ids, bodies)
+            except CallerBehind:
+                self._head = await acceptance.extend(self._reader, self._head)
+                answer = await self._store.append(self._head.size, ids, bodies)
+            leaves = tuple(item.leaf for item in batch)
+            if answer.first >= self._head.size:
+                after = acceptance.check_append(self._head, leaves, answer)
+                self._head = Head(size=after.size, frontier=after.frontier, chain=answer.chain)
+            else:
+                after = await acceptance.check_older(self._reader, self._head, leaves, answer)
+        self._observer.flushed(records=len(batch), commit_us=int((loop.time() - started) * 1_000_000))
+        signed = self._sign(after.size, after.root)
+        for index, item in enumerate(batch, answer.first):
+            self._hand_out(item, index, after, signed)
+        self._rise()
+
+    def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
+        proof = receipt.format(
+            receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body)
+        )
+        item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
+        replaced = item.replaced(index, event_id=record.new_event_id(), recorded_at_us=self._clock.now_us())
+        if replaced is not None:
+            self._add(replaced)
+
+    def _sign(self, size: int, root: bytes) -> str:
+        text = checkpoint.format(checkpoint.Checkpoint(origin=self._signer.name, size=size, root=root))
+        signed = note.sign(text, (self._signer,))
+        if size >= self._signed[0]:
+            self._signed = (size, signed)
+        return signed
+
+    def _add(self, entry: Record) -> None:
+        """Queue a record of the ledger's own making, for which nobody waits."""
+        loop = asyncio.get_running_loop()
+        item = Item(entry, record.encode(entry), float("inf"), loop.create_future())
+        try:
+            self._pending.put(item)
+        except LedgerUnavailable as error:
+            self._observer.event("unavailable", f"a record of kind {type(entry).__name__} was dropped: {error}")
+
+    # -- when the database is away, and when it lies
+
+    def _fall(self, reason: str) -> None:
+        """No record can be taken: whatever was not yet sent is refused at once."""
+        if self._down is None:
+            self._down = reason
+            self._observer.event("unavailable", reason)
+            if self._outage_from_us is None:
+                self._outage_from_us = self._clock.now_us()
+        self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
+
+    def _rise(self) -> None:
+        """Records are taken again; the outage, if there was one, is the first of them."""
+        if self._down is not None:
+            self._down = None
+            self._observer.event("recovered", "records are taken again")
+        if self._outage_from_us is not None:
+            outage = Outage(
+                format=record.FORMAT,
+                event_id=record.new_event_id(),
+                recorded_at_us=self._clock.now_us(),
+                process_id=self._process_id,
+                from_us=self._outage_from_us,
+                to_us=self._clock.now_us(),
+                refused=self._refused,
+            )
+            self._outage_from_us, self._refused = None, 0
+            self._add(outage)
+
+    async def _expire_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_TICK_S)
+            self._expire(asyncio.get_running_loop().time())
+
+    def _expire(self, now: float) -> None:
+        """Whoever has waited longer than the deadline is told; the batch in flight itself goes on being tried."""
+        late = LedgerUnavailable("ledger: the record did not become durable in time")
+        overdue = [item for item in self._flying if item.deadline <= now and not item.abandoned]
+        for item in overdue:
+            item.fail(late)
+        if overdue or self._pending.expire(now, late):
+            self._fall("a commit takes longer than the deadline")
+
+    def _die(self, reason: str) -> None:
+        """This process will never write or sign again: only a person can say which history is right."""
+        if self._dead is None:
+            self._dead = reason
+            self._observer.event("forked", reason)
+        refusal = LedgerUnavailable("ledger: the database contradicts what this process knows")
+        for item in self._flying:
+            item.fail(refusal)
+        self._pending.fail_all(refusal)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._die(f"internal: {type(fault).__name__}")
+
+    # -- keeping: readiness, other processes' records, anchors
+
+    async def _keep_forever(self) -> None:
+        while self._dead is None:
+            interval_ms = self._settings.anchor_interval_ms if self._down is None else self._settings.probe_interval_ms
+            await asyncio.sleep(interval_ms / 1000)
+            try:
+                await self._keep()
+            except LedgerUnavailable as error:
+                self._fall(str(error))
+            except AuditError as error:
+                self._die(f"{error.code}: {error}")
+
+    async def _keep(self) -> None:
+        readiness = await self._store.ready()
+        acceptance.require_usable(readiness)
+        if self._flying and self._turn.locked():
+            return  # a commit is under way: its answer says more than this could
+        async with self._turn:
+            if (readiness.system_identifier, readiness.timeline) != self._database:
+                self._observer.event("timeline_changed", "the database is another one: checking it")
+                await self._accept(self._head)
+            elif readiness.size > self._head.size and not self._flying:
+                self._head = await acceptance.extend(self._reader, self._head)
+        await self._publish()
+        if self._down is not None and not self._flying:
+            self._rise()
+
+    async def _accept(self, known: Head | None) -> None:
+        accepted = await acceptance.accept(
+            self._store, self._reader, self._anchor, self._signer.verifier, known=known
+        )
+        self._database = (accepted.system_identifier, accepted.timeline)
+        if known is None:
+            self._head = accepted.head
+
+    async def _publish(self) -> None:
+        """Anchor first, so that what the database publishes is never ahead of what it can be held to."""
+        size, signed = self._signed
+        if size == 0:
+            return
+        identifier, timeline = self._database
+        await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
+        await self._store.publish(size, signed.encode())

@@ -1,0 +1,85 @@
+"""The ledger's settings, from the environment. Every limit is named here with its unit and bounds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from audit.errors import SettingInvalid
+
+PREFIX: Final = "MEDAI_LEDGER_"
+
+
+class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each member `x` is the variable MEDAI_LEDGER_X."""
+
+    linger_us: Annotated[int, Meta(ge=0, le=100_000)] = 8_000
+    """How long a flush waits for other requests under way; more means larger batches and slower answers."""
+    max_batch_records: Annotated[int, Meta(ge=1, le=1_024)] = 256
+    max_batch_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216)] = 1_048_576
+    max_waiting_records: Annotated[int, Meta(ge=1, le=100_000)] = 4_096
+    append_deadline_ms: Annotated[int, Meta(ge=100, le=60_000)] = 3_000
+    """How long a request waits for its record to be durable before it is answered 503."""
+    retry_first_ms: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    retry_last_ms: Annotated[int, Meta(ge=1, le=60_000)] = 500
+    probe_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
+    """How often a database that is away is asked whether it is back."""
+    anchor_interval_ms: Annotated[int, Meta(ge=10, le=1_000)] = 1_000
+    """How often the newest checkpoint is anchored: what a lost database can hide is at most this old."""
+    connect_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 2_000
+    statement_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
+    reader_statement_timeout_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 60_000
+    lock_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 4_000
+    reader_connections: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Where the ledger's things are. `database_url` is None where the embedded PostgreSQL is used."""
+
+    home: Path
+    signing_key: Path
+    anchors: Path
+    database_url: str | None
+    reader_url: str | None
+    admin_url: str | None
+
+
+VARIABLES: Final = frozenset(
+    {PREFIX + name.upper() for name in LedgerSettings.__struct_fields__}
+    | {
+        "MEDAI_HOME",
+        "MEDAI_SIGNING_KEY_FILE",
+        "MEDAI_ANCHOR_FOLDER",
+        "MEDAI_DATABASE_URL",
+        "MEDAI_DATABASE_READER_URL",
+        "MEDAI_DATABASE_ADMIN_URL",
+    }
+)
+"""Every variable that the ledger reads."""
+
+
+def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
+    """The ledger's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+    }
+    try:
+        return msgspec.convert(given, LedgerSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingInvalid(f"setting: {PREFIX}*: {error}") from error
+
+
+def places(environment: Mapping[str, str]) -> Places:
+    """Where things are, from MEDAI_HOME and the variables that move single things out of it."""
+    home = Path(environment.get("MEDAI_HOME") or ".medai").absolute()
+    database_url = environment.get("MEDAI_DATABASE_URL") or None
+    return Places(
+        home=home,
+        signing_key=Path(environment.get("MEDAI_SIGNING_KEY_FILE") or home / "keys" / "signing.key"),
+        anchors=Path(environment.get("MEDAI_ANCHOR_FOLDER") or home / "anchors"),
+        database_url=database_url,
+        reader_url=environment.get("MEDAI_DATABASE_READER_URL") or database_url,
+        admin_url=environment.get("MEDAI_DATABASE_ADMIN_URL") or database_url,
+    )
