@@ -46,12 +46,13 @@ def extend(size: int, frontier: Frontier, leaf_hashes: Sequence[bytes]) -> Front
     _require_frontier(size, frontier)
     stack = list(frontier)
     for leaf in leaf_hashes:
+        node = leaf
         # As many subtrees are complete and merge as the size has trailing ones.
         position = size
         while position & 1:
-            leaf = _sha256(b"\x01" + stack.pop() + leaf).digest()
+            node = _sha256(b"\x01" + stack.pop() + node).digest()
             position >>= 1
-        stack.append(leaf)
+        stack.append(node)
         size += 1
     return tuple(stack)
 

@@ -8,13 +8,14 @@ absent, never null, except `release`, which is null until a release is active.
 `encode` and `decode` are inverse to each other; `decode` refuses any bytes that `encode` would not make.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Meta, Struct
 
 from audit.errors import Malformed
+from audit.shapes import grammar, shaped
 
 FORMAT: Final = "medai.record/1"
 MAX_RECORD_BYTES: Final = 16 * 1024
@@ -23,18 +24,23 @@ MAX_SAFE_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3: integers beyond
 Count = Annotated[int, Meta(ge=0, le=MAX_SAFE_INTEGER)]
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000)]
 Milli = Annotated[int, Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+Sha256 = Annotated[str, shaped("[0-9a-f]{64}", 64, 64)]
+Uuid = Annotated[str, shaped("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", 36, 36)]
 # A pseudonym is HMAC-SHA-256 under a named key: KEY:HEX.
-Pseudonym = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}:[0-9a-f]{64}$")]
-Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Code = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
-# U+0000 is refused because PostgreSQL's text cannot hold it: such a record could not be written.
-Text = Annotated[str, Meta(max_length=256, pattern="^[^\x00]*$")]
-CorrelationId = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{26,36}$")]
-Traceparent = Annotated[str, Meta(pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
-Route = Annotated[str, Meta(pattern="^[A-Za-z0-9/{}_.<>:-]{1,96}$")]
-Method = Annotated[str, Meta(pattern="^[A-Z]{1,16}$")]
+Pseudonym = Annotated[str, shaped("[a-z0-9_-]{1,32}:[0-9a-f]{64}", 66, 97)]
+Name = Annotated[str, shaped("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", 1, 64)]
+Code = Annotated[str, shaped("[a-z][a-z0-9_]{0,63}", 1, 64)]
+# A log's name is a line of its checkpoints: no control characters. U+0000 could not be stored at all.
+Origin = Annotated[str, shaped(r'(?:[^"\\\x00-\x1f]|\\["\\])+', 1, 256)]
+# C2SP signed-note, "Verifier keys": NAME+ID+BASE64.
+VerifierKey = Annotated[
+    str, shaped(r'(?:[^"\\+\x00-\x20]|\\["\\])+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}', 12, 396)
+]
+FormatName = Annotated[str, shaped("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64)]
+CorrelationId = Annotated[str, shaped("[0-9A-Za-z-]{26,36}", 26, 36)]
+Traceparent = Annotated[str, shaped("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", 55, 55)]
+Route = Annotated[str, shaped("[A-Za-z0-9/{}_.<>:-]{1,96}", 1, 96)]
+Method = Annotated[str, shaped("[A-Z]{1,16}", 1, 16)]
 Status = Annotated[int, Meta(ge=100, le=599)]
 Decision = Literal["positive", "negative", "abstain"]
 WindowSource = Literal["card", "file_window", "file_lut", "none"]
@@ -110,16 +116,16 @@ class _Record(
     recorded_at_us: Count
 
 
-class Genesis(_Record, kw_only=True, tag="genesis"):
+class Genesis(_Record, frozen=True, kw_only=True, tag="genesis"):
     """Record 0: what this log is called, who signs it, and by which rules it is verified."""
 
-    origin: Text
-    verifier_key: Annotated[str, Meta(max_length=512)]
-    formats: Annotated[tuple[Text, ...], Meta(max_length=16)]
+    origin: Origin
+    verifier_key: VerifierKey
+    formats: Annotated[tuple[FormatName, ...], Meta(max_length=16)]
     clock_tolerance_us: Count
 
 
-class _Request(_Record, kw_only=True):
+class _Request(_Record, frozen=True, kw_only=True):
     request_id: Uuid
     correlation_id: CorrelationId
     traceparent: Traceparent | None = None
@@ -131,7 +137,7 @@ class _Request(_Record, kw_only=True):
     release: Sha256 | None
 
 
-class Prediction(_Request, kw_only=True, tag="prediction"):
+class Prediction(_Request, frozen=True, kw_only=True, tag="prediction"):
     """A finding that is about to be released to its caller."""
 
     model: ModelRef
@@ -143,13 +149,13 @@ class Prediction(_Request, kw_only=True, tag="prediction"):
     answer_sha256: Sha256
 
 
-class Request(_Request, kw_only=True, tag="request"):
+class Request(_Request, frozen=True, kw_only=True, tag="request"):
     """Any other answer, refusals included; `code` is the problem's code where there is one."""
 
     code: Code | None = None
 
 
-class Outcome(_Record, kw_only=True, tag="outcome"):
+class Outcome(_Record, frozen=True, kw_only=True, tag="outcome"):
     """What happened after the decision recorded at `of_index`."""
 
     of_index: Count
@@ -159,7 +165,7 @@ class Outcome(_Record, kw_only=True, tag="outcome"):
     sha256: Sha256 | None = None
 
 
-class Window(_Record, kw_only=True, tag="window"):
+class Window(_Record, frozen=True, kw_only=True, tag="window"):
     """Many alike requests of one peer in one minute. `opened` is committed before the first is answered;
     `closed` names it and says how many there were, without a count where the process did not live to say."""
 
@@ -175,7 +181,7 @@ class Window(_Record, kw_only=True, tag="window"):
     release: Sha256 | None
 
 
-class Outage(_Record, kw_only=True, tag="outage"):
+class Outage(_Record, frozen=True, kw_only=True, tag="outage"):
     """No record could be written from `from_us` to `to_us`; `refused` requests were answered 503."""
 
     process_id: Uuid
@@ -184,7 +190,7 @@ class Outage(_Record, kw_only=True, tag="outage"):
     refused: Count
 
 
-class ServiceStarted(_Record, kw_only=True, tag="service_started"):
+class ServiceStarted(_Record, frozen=True, kw_only=True, tag="service_started"):
     """A process began to serve."""
 
     process_id: Uuid
@@ -194,7 +200,7 @@ class ServiceStarted(_Record, kw_only=True, tag="service_started"):
     models: Annotated[tuple[ModelRef, ...], Meta(max_length=32)]
 
 
-class ServiceStopped(_Record, kw_only=True, tag="service_stopped"):
+class ServiceStopped(_Record, frozen=True, kw_only=True, tag="service_stopped"):
     """A process ended in order."""
 
     process_id: Uuid
@@ -207,6 +213,7 @@ Record = (
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
+_grammars: Final = {kind: grammar(kind) for kind in get_args(Record)}
 
 
 def new_event_id() -> str:
@@ -241,6 +248,6 @@ def decode(body: bytes) -> Record:
         record = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed("record: not a medai.record/1 in its schema") from error
-    if _encoder.encode(record) != body:
-        raise Malformed("record: not in canonical form (RFC 8785: order, white space, escapes, duplicates)")
+    if _grammars[type(record)](body) is None:
+        raise Malformed("record: a member is not of its pattern, or the bytes are not in canonical form (RFC 8785)")
     return record
