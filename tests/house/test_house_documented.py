@@ -1,0 +1,83 @@
+import importlib
+import re
+
+import pytest
+
+from audit import settings as audit_settings
+from audit.errors import AuditError
+from sbom.errors import SbomError
+from service import settings as service_settings
+from service.errors import ServiceError
+from service.http import problems
+
+VARIABLE = re.compile(r"\bMEDAI_[A-Z][A-Z0-9_]*[A-Z0-9]\b")
+ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
+
+
+def _tree(root):
+    return {root} | {below for child in root.__subclasses__() for below in _tree(child)}
+
+
+def _codes(root):
+    return [error.code for error in _tree(root) if not error.__name__.startswith("_")]
+
+
+@pytest.fixture(scope="module")
+def readme(repository):
+    return (repository / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def errors_page(repository):
+    return (repository / "docs" / "errors.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def variables(library_files):
+    """Every variable that is read: those that the settings list, and those written out anywhere in the code."""
+    written = {name for path in library_files for name in VARIABLE.findall(path.read_text("utf-8"))}
+    return written | set(audit_settings.VARIABLES) | set(service_settings.VARIABLES)
+
+
+def test_every_setting_that_is_read_is_in_the_readme(variables, readme):
+    assert sorted(variables - set(VARIABLE.findall(readme))) == []
+
+
+def test_every_setting_of_the_readme_is_read_somewhere(variables, readme):
+    tests_own = {"MEDAI_TEST_VECTORS"}
+    assert sorted(set(VARIABLE.findall(readme)) - variables - tests_own) == []
+
+
+@pytest.mark.parametrize("root", [AuditError, ServiceError, SbomError])
+def test_no_two_errors_of_a_tree_share_a_code(root):
+    codes = _codes(root)
+    assert sorted({code for code in codes if codes.count(code) > 1}) == []
+
+
+@pytest.mark.parametrize("module", ["audit.errors", "service.errors", "sbom.errors"])
+def test_every_error_stands_in_the_tree_that_its_module_draws(module):
+    errors = importlib.import_module(module)
+    classes = {
+        name: value for name, value in vars(errors).items() if isinstance(value, type) and not name.startswith("_")
+    }
+    assert [name for name in classes if name not in (errors.__doc__ or "")] == []
+
+
+def test_the_page_of_errors_names_every_problem_with_its_status_and_title(errors_page):
+    rows = [f"| `{code}` | {status} | {title} |" for code, (status, title) in problems.TABLE.items()]
+    assert [row for row in rows if row not in errors_page] == []
+
+
+def test_the_page_of_errors_names_no_code_that_does_not_exist(errors_page):
+    known = {*problems.TABLE, *_codes(AuditError), *_codes(ServiceError), *_codes(SbomError)}
+    assert sorted(set(ROW.findall(errors_page)) - known) == []
+
+
+def test_the_page_of_errors_names_every_code_that_a_command_may_end_with(errors_page):
+    codes = {*_codes(AuditError), *_codes(ServiceError), *_codes(SbomError)}
+    roots = {AuditError.code, ServiceError.code, SbomError.code}
+    assert sorted(codes - roots - set(ROW.findall(errors_page))) == []
+
+
+def test_the_readme_begins_with_the_two_commands(readme):
+    assert re.search(r"make demo.*\n.*make test", readme[:1200])
