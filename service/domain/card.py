@@ -3,6 +3,8 @@
 Read from `card.toml` by `service.adapters.model_store`; every member is described in docs/models.md.
 """
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -91,6 +93,9 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def verify(card: Card) -> None:
     """Raises `ModelRejected` where the card's members contradict each other; returns nothing."""
     output, window = card.output, card.input.window
+    for member, value in _floats(card):
+        if not math.isfinite(value):  # TOML can write nan and inf
+            raise ModelRejected(f"card {card.name}: {member} is not a finite number")
     if not output.abstain_below_ppm <= output.threshold_ppm <= output.abstain_above_ppm:
         raise ModelRejected(
             f"card {card.name}: output.threshold_ppm must lie within abstain_below_ppm and abstain_above_ppm"
@@ -99,3 +104,11 @@ def verify(card: Card) -> None:
         raise ModelRejected(
             f"card {card.name}: input.window.width of a LINEAR window is at least 1 (DICOM PS3.3 C.11.2.1.2.1)"
         )
+
+
+def _floats(card: Card) -> Iterator[tuple[str, float]]:
+    yield from (("input.mean", card.input.mean), ("input.std", card.input.std))
+    yield from (("output.temperature", card.output.temperature), ("output.bias", card.output.bias))
+    if card.input.window is not None:
+        yield from (("input.window.center", card.input.window.center), ("input.window.width", card.input.window.width))
+    yield from ((f"metrics: {metric.name}", metric.value) for metric in card.metrics)

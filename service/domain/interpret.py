@@ -20,7 +20,7 @@ def finding(output: Float32, contract: OutputContract) -> Finding:
         return abstain("non_finite_output")
     if contract.abstain_below_ppm <= probability <= contract.abstain_above_ppm:
         return _judged("abstain", probability, contract, reasons=("uncertain",))
-    decision = "positive" if probability >= contract.threshold_ppm else "negative"
+    decision: Decision = "positive" if probability >= contract.threshold_ppm else "negative"
     return _judged(decision, probability, contract, reasons=())
 
 

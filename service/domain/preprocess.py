@@ -108,12 +108,14 @@ def _through_window(values: Array, line: _Line, window: Window) -> Float32:
     if window.function == "SIGMOID":
         exponent = _affine(values, -4 * line.slope / width, -4 * (line.offset - center) / width)
         # e^88 is the last that float32 holds: beyond it the sigmoid is 0 to all its digits. NaN passes through.
-        return np.reciprocal(np.add(np.exp(np.minimum(exponent, np.float32(88))), np.float32(1)), dtype=np.float32)
+        grown: Float32 = np.exp(np.minimum(exponent, np.float32(88)))
+        return np.reciprocal(np.add(grown, np.float32(1), out=grown), out=grown)
     if window.function == "LINEAR":
         center, width = center - 0.5, width - 1
     if width == 0:
         above = _affine(values, line.slope, line.offset - center)
-        return np.where(np.isfinite(above), np.greater(above, 0), above).astype(np.float32)
+        step: Float32 = np.where(np.isfinite(above), np.greater(above, 0), above).astype(np.float32)
+        return step
     return _affine(values, line.slope / width, (line.offset - center) / width + 0.5)
 
 
@@ -123,7 +125,8 @@ def _through_table(values: Array, line: _Line, table: LookupTable) -> Float32:
         values = np.rint(np.multiply(values, line.slope, dtype=np.float64) + line.offset)
         if not (np.isfinite(values.min()) and np.isfinite(values.max())):
             return np.full(values.shape, np.nan, np.float32)
-    return np.multiply(_looked_up(values, table), 1.0 / (2**table.bits - 1), dtype=np.float32)
+    scale = np.float32(1.0 / (2**table.bits - 1))
+    return np.multiply(_looked_up(values, table), scale, dtype=np.float32)
 
 
 def _full_range(image: DecodedImage, values: Array, line: _Line) -> Float32:
