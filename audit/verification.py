@@ -1,0 +1,214 @@
+"""Verifying a whole ledger: split in stretches, walked by several processes, held to its anchors.
+
+Everything stored is recomputed: record bytes, search columns, leaf hashes, chain, subtrees, batches; and the
+root at every anchored size is compared with what was signed. What the anchors do not reach is consistent at
+best: a superuser who rewrites it and recomputes all hashes leaves no trace inside the database.
+"""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Final
+
+from msgspec import Struct
+
+from audit import chain, checkpoint, note, record, tree
+from audit.errors import AuditError, LedgerNotInitialised
+from audit.ports import Anchored, Reader
+from audit.record import Genesis
+from audit.walk import TILE, Expected, Found, Walk
+
+OpenReader = Callable[[], Reader]
+"""Opens a reader of its own in whichever process calls it; picklable."""
+
+_ROWS_A_READ: Final = 16 * TILE
+MAX_FOUND: Final = 1_000  # per stretch: a ledger with more faults than this is not read for the next one
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The verdict on a ledger: `exit_code` and `words` as DESIGN has them, and every fault that was found."""
+
+    exit_code: int
+    words: str
+    origin: str
+    size: int
+    anchored: int
+    found: tuple[Found, ...]
+
+
+class Stretch(Struct, frozen=True, kw_only=True):
+    """Records [first, end) of a ledger; `first` is a multiple of 256."""
+
+    first: int
+    end: int
+    origin: str
+    tolerance_us: int
+    schema: bool
+    roots: dict[int, bytes]
+
+
+async def verify(
+    open_reader: OpenReader,
+    verifier: note.Verifier,
+    anchors: Iterator[Anchored],
+    *,
+    processes: int = 1,
+    schema: bool = True,
+) -> Report:
+    """Verify the whole ledger as it is when this starts.
+
+    1. record 0 names this log's key; 2. the anchors (each signed by that key) agree in size with the ledger;
+    3. every stretch recomputes to what is stored and anchored. Raises `LedgerUnavailable`,
+    `LedgerNotInitialised`; everything that is wrong with the ledger itself is in the report.
+    """
+    held = _held(anchors)
+    reader = open_reader()
+    try:
+        size = (await reader.head()).size
+        if size == 0:
+            raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")
+        genesis = await _genesis(reader)
+        published = await reader.checkpoint()
+    finally:
+        await reader.close()
+    if isinstance(genesis, Found):
+        return _report(verifier.name, size, 0, [genesis])
+    found = _check_key(genesis, verifier) + _check_sizes(size, held) + _check_published(published, verifier, held, size)
+    stretches = _split(size, genesis, held, processes=processes, schema=schema)
+    found += await _walk_all(open_reader, stretches, processes)
+    return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
+
+
+def _held(anchors: Iterator[Anchored]) -> dict[int, bytes]:
+    return {anchored.size: anchored.root for anchored in anchors}
+
+
+async def _genesis(reader: Reader) -> Genesis | Found:
+    try:
+        genesis = record.decode((await reader.record(0)).body)
+    except AuditError:
+        genesis = None
+    if isinstance(genesis, Genesis):
+        return genesis
+    return Found(fault="record_edited", first=0, end=1, message="record 0 is not a genesis record")
+
+
+def _check_key(genesis: Genesis, verifier: note.Verifier) -> list[Found]:
+    if genesis.verifier_key == str(verifier):
+        return []
+    message = f"record 0 names the key {genesis.verifier_key}, not {verifier}"
+    return [Found(fault="wrong_key", first=0, end=1, message=message)]
+
+
+def _check_sizes(size: int, held: dict[int, bytes]) -> list[Found]:
+    newest = max(held, default=0)
+    if newest <= size:
+        return []
+    message = f"{size} records, but {newest} were signed and anchored: the last {newest - size} are missing"
+    return [Found(fault="truncated", first=size, end=newest, message=message)]
+
+
+def _check_published(
+    published: tuple[int, bytes] | None, verifier: note.Verifier, held: dict[int, bytes], size: int
+) -> list[Found]:
+    """The checkpoint that the database itself publishes must be signed; its root is walked like an anchor's."""
+    if published is None:
+        return []
+    try:
+        opened = checkpoint.parse(note.open(published[1].decode(), (verifier,)).text)
+    except (AuditError, UnicodeDecodeError):
+        opened = None
+    if opened is None or opened.size != published[0] or held.get(opened.size, opened.root) != opened.root:
+        message = f"the published checkpoint of size {published[0]} is not one that this log signed"
+        return [Found(fault="hash_edited", first=published[0], end=published[0], message=message)]
+    return []
+
+
+def _split(
+    size: int, genesis: Genesis, held: dict[int, bytes], *, processes: int, schema: bool
+) -> list[Stretch]:
+    """Stretches of whole tiles, about four for each process, so that a slow one does not hold up the rest."""
+    tiles = -(-size // TILE)
+    count = max(1, min(tiles, processes * 4 if processes > 1 else 1))
+    edges = [tiles * part // count * TILE for part in range(count)] + [size]
+    return [
+        Stretch(
+            first=first,
+            end=end,
+            origin=genesis.origin,
+            tolerance_us=genesis.clock_tolerance_us,
+            schema=schema,
+            roots={at: root for at, root in held.items() if first < at <= end},
+        )
+        for first, end in zip(edges, edges[1:], strict=False)
+    ]
+
+
+async def _walk_all(open_reader: OpenReader, stretches: Sequence[Stretch], processes: int) -> list[Found]:
+    if processes == 1:
+        return [found for stretch in stretches for found in await walk(open_reader, stretch)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        loop = asyncio.get_running_loop()
+        parts = [loop.run_in_executor(pool, _walk_in_process, open_reader, stretch) for stretch in stretches]
+        return [found for part in await asyncio.gather(*parts) for found in part]
+
+
+def _walk_in_process(open_reader: OpenReader, stretch: Stretch) -> list[Found]:
+    return asyncio.run(walk(open_reader, stretch))
+
+
+async def walk(open_reader: OpenReader, stretch: Stretch) -> list[Found]:
+    """Everything that is wrong in one stretch, given that the state at its start is right."""
+    reader = open_reader()
+    try:
+        return await _walk(reader, stretch)
+    except AuditError as error:
+        return [Found(fault="hash_edited", first=stretch.first, end=stretch.end, message=str(error))]
+    finally:
+        await reader.close()
+
+
+async def _walk(reader: Reader, stretch: Stretch) -> list[Found]:
+    linked, frontier = await _state(reader, stretch)
+    expected = Expected(
+        batches=await reader.batches(stretch.first, stretch.end),
+        nodes=await reader.completed(stretch.first, stretch.end),
+        roots=stretch.roots,
+        tolerance_us=stretch.tolerance_us,
+    )
+    steps = Walk(
+        size=stretch.first, frontier=frontier, chain=linked, expected=expected, schema=stretch.schema
+    )
+    async for rows in reader.rows(stretch.first, stretch.end, _ROWS_A_READ):
+        for at in range(0, len(rows), TILE):
+            steps.tile(rows[at : at + TILE])
+        if len(steps.found) >= MAX_FOUND:
+            return steps.found
+    steps.close()
+    return steps.found
+
+
+async def _state(reader: Reader, stretch: Stretch) -> tuple[bytes, tuple[bytes, ...]]:
+    """The chain hash and frontier at a stretch's start, from what the stretches before it will have verified."""
+    if stretch.first == 0:
+        return chain.start(stretch.origin), ()
+    before = await reader.batch_before(stretch.first)
+    between = await reader.leaf_hashes(before.size, stretch.first)
+    return chain.extend(before.chain, between), await tree.frontier(reader, stretch.first)
+
+
+def _report(origin: str, size: int, anchored: int, found: Sequence[Found]) -> Report:
+    if found:
+        code, words = 1, f"ALTERED OR BROKEN: {len(found)} finding(s) in the {size} records of {origin}"
+    elif anchored == 0:
+        code = 3
+        words = f"consistent but unattested: {size} records of {origin}; no anchor vouches for any of them"
+    elif anchored < size:
+        code = 0
+        words = f"valid up to the anchor at size {anchored}; the {size - anchored} records after it are consistent"
+    else:
+        code, words = 0, f"valid up to the anchor: all {size} records of {origin}"
+    return Report(exit_code=code, words=words, origin=origin, size=size, anchored=anchored, found=tuple(found))
+
