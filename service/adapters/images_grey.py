@@ -4,7 +4,7 @@ Functional groups (PS3.3 C.7.6.16) stand before the data set's own elements, a f
 """
 
 import struct
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 from msgspec import Struct
@@ -32,6 +32,11 @@ _VALUE_TRANSFORMATION: Final = 0x00289145
 WANTED: Final = frozenset(
     {WINDOW_CENTER, WINDOW_WIDTH, INTERCEPT, SLOPE, VOI_FUNCTION, MODALITY_LUT, VOI_LUT, SHARED_GROUPS, FRAME_GROUPS}
 )
+_FUNCTIONS: Final[dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]]] = {
+    "LINEAR": "LINEAR",
+    "LINEAR_EXACT": "LINEAR_EXACT",
+    "SIGMOID": "SIGMOID",
+}
 
 
 class GreyPath(Struct, frozen=True, kw_only=True):
@@ -78,10 +83,10 @@ def _window(elements: Elements) -> Window | None:
     center, width = decimal(elements, WINDOW_CENTER), decimal(elements, WINDOW_WIDTH)
     if center is None or width is None:
         return None
-    function = text(elements.value(VOI_FUNCTION)) or "LINEAR"
-    if function == "LINEAR" or function == "LINEAR_EXACT" or function == "SIGMOID":
-        return Window(center=center, width=width, function=function)
-    raise DecodeFailed("VOI LUT Function (0028,1056) must be LINEAR, LINEAR_EXACT or SIGMOID.")
+    function = _FUNCTIONS.get(text(elements.value(VOI_FUNCTION)) or "LINEAR")
+    if function is None:
+        raise DecodeFailed("VOI LUT Function (0028,1056) must be LINEAR, LINEAR_EXACT or SIGMOID.")
+    return Window(center=center, width=width, function=function)
 
 
 def _table(elements: Elements, walk: Walk, tag: int, *, signed: bool) -> LookupTable | None:

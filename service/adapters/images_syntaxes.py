@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pydicom.uid import UID_dictionary
+from pydicom.uid import UID
 
 NATIVE: Final = frozenset(
     {
@@ -32,5 +32,5 @@ PLUGINS: Final = {
 
 def known_name(uid: str) -> str | None:
     """The UID with its name if DICOM's dictionary has it as a transfer syntax: nothing else may be repeated."""
-    entry = UID_dictionary.get(uid)
-    return f"{uid} ({entry[0]})" if entry is not None and entry[1] == "Transfer Syntax" else None
+    known = UID(uid)
+    return f"{uid} ({known.name})" if known.type == "Transfer Syntax" else None
