@@ -11,8 +11,8 @@ REGISTRIES = re.compile(
 )
 INDEX_OPTIONS = re.compile(r"(?:index-url|find-links|find_links)[ =]+\S*[:/]")
 EXEMPTION = re.compile(
-    r"#\s*(?:noqa\b(?::\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*)?|type:\s*ignore(?:\[[^\]]*\])?|nosec\b(?:\s+B\d+(?:[,\s]+B\d+)*)?"
-    r"|pragma:\s*no cover)(?P<reason>.*)"
+    r"#\s*(?:noqa\b(?::\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*)?|type:\s*ignore(?:\[[^\]]*\])?"
+    r"|nosec\b(?:\s+B\d+(?:[,\s]+B\d+)*)?|pragma:\s*no cover)(?P<reason>.*)"
 )
 
 
