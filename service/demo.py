@@ -117,11 +117,12 @@ def _send(service: Service, study: Study, folder: Path) -> Answer | None:
 def _words(answer: dict[str, Any]) -> str:
     """A finding for a person: the decision, and the probability or why there is none."""
     finding = answer["finding"]
+    reasons = f" ({', '.join(finding['reasons'])})" if finding["reasons"] else ""
     if finding.get("probability_ppm") is None:
-        return f"{finding['decision']}: {', '.join(finding['reasons'])}"
-    # parts per million to per cent, in integers: what is shown is what was signed, not a rounding of it
+        return f"{finding['decision']}{reasons}"
+    # Parts per million to per cent, in integers: what is shown is what was signed, cut and not rounded.
     whole, rest = divmod(finding["probability_ppm"], 10_000)
-    return f"{finding['decision']}: {finding['label']} {whole}.{rest // 1000} %"
+    return f"{finding['decision']} {whole}.{rest // 1_000} % {finding['label']}{reasons}"
 
 
 def _save_key(home: Path, folder: Path) -> Path:
