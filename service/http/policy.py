@@ -1,0 +1,34 @@
+"""The bounds of the HTTP edge, one named number each; `service.settings` reads them from the environment."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+from msgspec import Struct
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What is refused, folded or waited for. Every number is for one process."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_bodies_bytes: int = 512 * 1024 * 1024
+    """All bodies held in memory together; past it a request is told to come back."""
+    body_timeout_ms: int = 30_000
+    max_admitted: int = 64
+    """Requests to `/infer` that are uploading, waiting or running."""
+    max_running: int = 4
+    """Of these, how many decode and infer at once; the others wait in order."""
+    queue_timeout_ms: int = 10_000
+    caller_rate_per_s: int = 2_000
+    caller_burst: int = 4_000
+    peer_rate_per_s: int = 50
+    peer_burst: int = 100
+    """Requests without a token that are recorded singly (`/health`, `/version`), for each peer."""
+    refusals_per_minute: int = 30
+    """Refusals of one peer that are recorded singly; what follows in that minute is folded into a window."""
+    max_peers: int = 10_000
+    """Peers told apart in a minute; the others share one name."""
+    window_grace_ms: int = 120_000
+    """How long after its minute a window may stay open before another process closes it without a count."""
+    retry_after_s: int = 1
+    linger_ms: int = 1_000
+    """How long an unread body is drained after a refusal, so that the refusal reaches its caller."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -1,0 +1,47 @@
+"""What the HTTP edge asks of the world besides the ledger. Implementations live in `service.adapters`."""
+
+from typing import Literal, Protocol
+
+Unrecorded = Literal["ledger_unavailable", "record_refused", "outcome", "window"]
+
+
+class Principal(Protocol):
+    """Who a token belongs to; the name is what records call the actor."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scopes(self) -> frozenset[str]: ...
+
+
+class TokenBook(Protocol):
+    def principal(self, token: str) -> Principal | None:
+        """Whose token this is; None where it is unknown, revoked or expired."""
+        ...
+
+
+class Pseudonyms(Protocol):
+    def of(self, kind: Literal["patient", "study", "peer"], value: str) -> str:
+        """`KEY:HEX`, the same for the same kind and value under one key, and nothing without the key."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Counts and log lines. No label and no field carries a token, a peer or anything of a patient."""
+
+    def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None: ...
+
+    def unrecorded(self, reason: Unrecorded) -> None: ...
+
+    def inferred(self, model: str, decision: str, seconds: float) -> None:
+        """One finding was made; how long decoding and the model took together."""
+        ...
+
+    def waiting(self, admitted: int, running: int) -> None:
+        """How many `/infer` requests are admitted, and how many of them run."""
+        ...
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """An error of ours: its class and where it was raised are logged, never its message."""
+        ...

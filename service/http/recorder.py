@@ -1,0 +1,356 @@
+"""The outermost ASGI wrapper: nothing leaves unrecorded.
+
+Each request is covered by exactly one decision record, committed before the first byte of its answer: the
+handler's own (a prediction), or else the wrapper's, or a window's that it is folded into. What becomes of the
+answer afterwards is a second record of kind `outcome`. Where the ledger cannot take the record, the answer is
+503 `ledger_unavailable`, which is counted, and covered by the outage record that follows.
+
+Litestar's own middleware never sees 404 and 405; this does.
+"""
+
+import asyncio
+from time import perf_counter
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from audit import record as records
+from audit.errors import AuditError
+from audit.ports import Clock, Proven
+from audit.ports import Recorder as Ledger
+from service.http import answer_headers, correlation, problems
+from service.http.answer_headers import ASGIApp, Message, Scope, Send
+from service.http.case import SCOPE_KEY, UNMATCHED, Case, Receive
+from service.http.durable import durable
+from service.http.peers import Peers
+from service.http.policy import Policy
+from service.http.ports import Telemetry
+from service.http.templates import Templates
+from service.http.windows import Windows
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+
+
+class Recorder:
+    """Wraps the application. `open_requests` tells a draining process what it still waits for."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        ledger: Ledger,
+        windows: Windows,
+        clock: Clock,
+        peers: Peers,
+        telemetry: Telemetry,
+        templates: Templates,
+        policy: Policy,
+    ) -> None:
+        self.app = app
+        self.ledger = ledger
+        self.windows = windows
+        self.clock = clock
+        self.peers = peers
+        self.telemetry = telemetry
+        self.templates = templates
+        self.policy = policy
+        self.open_requests = 0
+        self.total_requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        self.open_requests += 1
+        self.total_requests += 1
+        try:
+            await _Exchange(self, scope, receive, send).run()
+        finally:
+            self.open_requests -= 1
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> None:
+        self._t0 = perf_counter()
+        self._recorder = recorder
+        self._asgi_receive = receive
+        self._asgi_send = send
+        self._head = scope["method"] == "HEAD"
+        # A copy: the server reads HEAD from its own scope, the application knows GET alone.
+        self._scope = {**scope, "method": "GET"} if self._head else scope
+        self._pending_body = False
+        self._started = False
+        self._muted = False
+        self._gone = False
+        self._entered = False
+        self._own_record = False
+        self._status = 0
+        self._sent_bytes = 0
+        self._outcome: Literal["client_gone", "answer_cut", "answer_replaced"] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._case = self._scope[SCOPE_KEY] = self._open(scope)
+
+    def _open(self, scope: Scope) -> Case:
+        found: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in answer_headers.READ:
+                found[name] = found[name] + b"," + value if name in found else value
+        declared = found.get(b"content-length", b"")
+        self._pending_body = b"transfer-encoding" in found or declared not in (b"", b"0")
+        now_us = self._recorder.clock.now_us()
+        method = scope["method"]
+        case = Case(
+            request_id=str(uuid4()),
+            correlation_id=correlation.correlation_id(found.get(b"x-correlation-id"), now_us),
+            traceparent=correlation.traceparent(found.get(b"traceparent")),
+            method=method if method in _METHODS else "OTHER",
+            peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(b"x-forwarded-for")),
+            received_us=now_us,
+        )
+        case.declared_bytes = int(declared) if declared.isdigit() else None
+        case.receive = self.receive
+        case.commit = self.commit
+        case.about_to_append = self._enter
+        return case
+
+    async def run(self) -> None:
+        """The whole exchange. Afterwards the request is on record, or counted as unrecorded."""
+        case, recorder = self._case, self._recorder
+        try:
+            if recorder.ledger.unready() is not None:
+                await self._refuse_unrecorded("ledger_unavailable")
+            else:
+                await recorder.app(self._scope, self.receive, self.send)
+                if not self._started:
+                    await self._refuse(problems.of_code("internal_error"))
+        except asyncio.CancelledError:
+            # The server stops waiting. Whether a record was made or not, no answer will leave from here.
+            await self._interrupted()
+            raise
+        except Exception as error:
+            recorder.telemetry.failed("http", error)
+            if self._started:
+                self._outcome = "answer_cut"
+                raise
+            await self._refuse(problems.of_code("internal_error"))
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+            await self._conclude()
+            self._leave()
+            code = case.problem.code if case.problem is not None else None
+            recorder.telemetry.answered(case.method, case.route, self._status, code, perf_counter() - self._t0)
+
+    async def receive(self) -> Message:
+        """The body's next message; notes when all of it was read, and when its sender is gone."""
+        message: Message = await self._asgi_receive()
+        if message["type"] == "http.disconnect":
+            self._gone = True
+        elif not message.get("more_body", False):
+            self._pending_body = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The application's messages, let out only behind the record; a refusal's are replaced by a problem."""
+        if message["type"] == "http.response.start":
+            if self._case.problem is not None:
+                await self._refuse(self._case.problem)
+            elif await self._decided(message["status"], None):
+                await self._send_start(message["status"], message.get("headers", ()))
+        elif not self._muted:
+            await self._send_body(message.get("body", b""), last=not message.get("more_body", False))
+
+    async def commit(self, record: records.Prediction) -> Proven:
+        """The handler's own decision record, durable and proved."""
+        assert self._case.index is None, "one decision record a request"
+        return await self._append(record)
+
+    async def _refuse(self, problem: problems.Problem) -> None:
+        """Record the refusal and send it. A finding that is on record already is thereby replaced."""
+        self._case.problem = problem
+        if self._case.index is not None:
+            self._outcome = "answer_replaced"
+        if problem.code == "ledger_unavailable":
+            await self._refuse_unrecorded("ledger_unavailable")
+        elif await self._decided(problem.status, problem.code):
+            await self._send_problem(problem)
+
+    async def _refuse_unrecorded(self, reason: Literal["ledger_unavailable", "record_refused"]) -> None:
+        """503 without a record of its own: the outage record that follows counts it."""
+        recorder = self._recorder
+        recorder.ledger.refused(recorder.clock.now_us())
+        recorder.telemetry.unrecorded(reason)
+        self._case.problem = problems.of_code("ledger_unavailable", None, recorder.policy.retry_after_s)
+        await self._send_problem(self._case.problem)
+
+    async def _decided(self, status: int, code: str | None) -> bool:
+        """True when the request is covered by a durable record; False when it was refused for want of one."""
+        try:
+            await self._decide(status, code)
+        except AuditError as error:
+            self._recorder.telemetry.failed("ledger", error)
+            await self._refuse_unrecorded(
+                "ledger_unavailable" if error.code == "ledger_unavailable" else "record_refused"
+            )
+            return False
+        return True
+
+    async def _decide(self, status: int, code: str | None) -> None:
+        case, recorder = self._case, self._recorder
+        case.route = self._route()
+        if case.index is not None:
+            return
+        now_us = recorder.clock.now_us()
+        if status < 400 and self._is_public():
+            case.index = await recorder.windows.join("public", case.peer, now_us)
+        elif 400 <= status != 500 and recorder.windows.is_flood(case.peer, now_us):
+            case.index = await recorder.windows.join("refusals", case.peer, now_us)
+        else:
+            await self._append(self._request_record(status, code, now_us))
+
+    def _request_record(self, status: int, code: str | None, now_us: int) -> records.Request:
+        case = self._case
+        return records.Request(
+            format=records.FORMAT,
+            event_id=records.new_event_id(),
+            recorded_at_us=now_us,
+            request_id=case.request_id,
+            correlation_id=case.correlation_id,
+            traceparent=case.traceparent,
+            method=case.method,
+            route=case.route,
+            status=status,
+            actor=case.actor,
+            peer=case.peer,
+            release=None,
+            code=code,
+        )
+
+    async def _append(self, record: records.Prediction | records.Request) -> Proven:
+        self._enter()
+        if self._watch is None and not self._pending_body:
+            self._watch = asyncio.ensure_future(self._until_gone())
+        try:
+            proven = await durable(self._recorder.ledger, record)
+        finally:
+            self._leave()
+        self._case.index = proven.index
+        self._own_record = True
+        return proven
+
+    async def _until_gone(self) -> None:
+        while (await self._asgi_receive())["type"] != "http.disconnect":
+            continue
+        self._gone = True
+
+    async def _interrupted(self) -> None:
+        if self._case.index is not None:
+            self._outcome = self._outcome or "answer_cut"
+            return
+        self._case.problem = problems.of_code("draining")
+        try:
+            await self._decide(503, "draining")
+        except AuditError:
+            self._recorder.ledger.refused(self._recorder.clock.now_us())
+            self._recorder.telemetry.unrecorded("ledger_unavailable")
+
+    async def _conclude(self) -> None:
+        """Record what became of the answer, where it is not simply that it was sent."""
+        if self._outcome is None or not self._own_record or self._case.index is None:
+            return
+        outcome = records.Outcome(
+            format=records.FORMAT,
+            event_id=records.new_event_id(),
+            recorded_at_us=self._recorder.clock.now_us(),
+            of_index=self._case.index,
+            request_id=self._case.request_id,
+            outcome=self._outcome,
+            bytes_sent=self._sent_bytes,
+        )
+        try:
+            await durable(self._recorder.ledger, outcome)
+        except AuditError as error:
+            self._recorder.telemetry.failed("outcome", error)
+            self._recorder.telemetry.unrecorded("outcome")
+
+    async def _send_problem(self, problem: problems.Problem) -> None:
+        case = self._case
+        body = problems.encode(problem, case.correlation_id, case.index)
+        headers = [
+            (b"content-type", problems.MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *problem.headers,
+        ]
+        closes = await self._send_start(problem.status, headers)
+        if closes:
+            # Closing on unread bytes resets the connection, and the caller might never read the refusal.
+            await self._send_body(body, last=False)
+            await self._drain()
+            await self._send_body(b"", last=True)
+        else:
+            await self._send_body(body, last=True)
+        self._muted = True
+
+    async def _send_start(self, status: int, headers: Any) -> bool:
+        """The first byte. Returns whether the connection ends with this answer."""
+        self._status = status
+        closes = self._must_close()
+        if not self._is_left():
+            complete = answer_headers.complete(headers, self._case, closes=closes)
+            self._started = True
+            await self._asgi_send({"type": "http.response.start", "status": status, "headers": complete})
+        return closes
+
+    async def _send_body(self, body: bytes, *, last: bool) -> None:
+        if self._is_left():
+            return
+        await self._asgi_send(
+            {"type": "http.response.body", "body": b"" if self._head else body, "more_body": not last}
+        )
+        self._sent_bytes += len(body)
+
+    def _is_left(self) -> bool:
+        """Whether the client is known to be gone: then nothing is sent, and that is the outcome."""
+        if self._gone:
+            self._started = self._muted = True
+            self._outcome = self._outcome or "client_gone"
+        return self._gone
+
+    def _must_close(self) -> bool:
+        """Whether so much of the body is unread that waiting for the rest of it would be work for nothing."""
+        declared = self._case.declared_bytes
+        problem = self._case.problem
+        return self._pending_body and (
+            declared is None
+            or declared > self._recorder.policy.max_body_bytes
+            or (problem is not None and problem.code == "body_timeout")
+        )
+
+    async def _drain(self) -> None:
+        policy = self._recorder.policy
+        remaining = policy.max_body_bytes
+        try:
+            async with asyncio.timeout(policy.linger_ms / 1000):
+                while self._pending_body and not self._gone and remaining > 0:
+                    remaining -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return
+
+    def _route(self) -> str:
+        template: str | None = self._scope.get("path_template")
+        return template or self._recorder.templates.of(self._scope["path"]) or UNMATCHED
+
+    def _is_public(self) -> bool:
+        handler = self._scope.get("route_handler")
+        return handler is not None and handler.opt.get("record") == "window"
+
+    def _enter(self) -> None:
+        if not self._entered:
+            self._entered = True
+            self._recorder.ledger.enter()
+
+    def _leave(self) -> None:
+        if self._entered:
+            self._entered = False
+            self._recorder.ledger.leave()

@@ -1,0 +1,25 @@
+"""Route templates: what records and metrics call a path, so that neither ever holds what a caller wrote there."""
+
+import re
+from collections.abc import Iterable
+
+
+class Templates:
+    """Knows the application's paths also where no handler was reached (405, or a refusal before routing)."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._plain: set[str] = set()
+        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        for path in paths:
+            if "{" in path:
+                pattern = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in path.split("/"))
+                self._patterns.append((re.compile(pattern), path))
+            else:
+                self._plain.add(path)
+
+    def of(self, path: str) -> str | None:
+        """The template that `path` matches, or None."""
+        normal = re.sub("//+", "/", f"/{path.strip('/')}")
+        if normal in self._plain:
+            return normal
+        return next((template for pattern, template in self._patterns if pattern.fullmatch(normal)), None)
