@@ -78,7 +78,7 @@ def ledger_init(arguments: Sequence[str]) -> int:
 
 
 def _verify_artefact(options: argparse.Namespace) -> int:
-    policy = Policy(verifiers=(_verifier(options.key),))
+    policy = Policy(logs=(_verifier(options.key),))
     path: Path = options.receipt or options.answer
     try:
         saved = path.read_bytes()
