@@ -1,0 +1,165 @@
+"""Judging saved artefacts offline: a receipt, or an answer of `POST /infer` with the receipt inside.
+
+Nothing here raises for a bad artefact: what comes back is a verdict, with an exit code that scripts rely on
+(0 included and signed, and witnessed if the policy asks; 1 altered or broken; 2 the policy cannot be
+obeyed; 3 consistent, but nobody who is trusted vouches for it), the steps that were passed, and words that
+say how far the proof reaches. `audit/verifier.py` judges the same, by other code.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from audit import canonical, checkpoint, note, receipt, record
+from audit.checkpoint import Checkpoint
+from audit.errors import AuditError, Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
+from audit.receipt import Policy, Receipt
+from audit.record import Prediction, Record
+
+ANSWER_FORMAT: Final = "medai.answer/1"
+
+LIMITS: Final = (
+    "whether the answer was delivered: a later record of kind outcome would say if it was cut or replaced",
+    "whether the signer shows others another history: only a witness or an anchor shows that",
+    "whether the finding is medically right",
+)
+"""What no receipt can show."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """The judgement of one artefact."""
+
+    exit_code: Literal[0, 1, 2, 3]
+    words: str
+    steps: tuple[str, ...]
+    limits: tuple[str, ...] = LIMITS
+
+
+def check_receipt(text: str | bytes, policy: Policy) -> Verdict:
+    """Judge a receipt: its record is in the tree that a key of the policy signed."""
+    return _judge(lambda steps: _attested(_receipt(text, policy, steps)))
+
+
+def check_answer(body: bytes, policy: Policy) -> Verdict:
+    """Judge a saved answer: it is the one that its record describes, and the record is in the log.
+
+    The layout in which it was saved does not matter; every value does.
+    """
+    return _judge(lambda steps: _answer(body, policy, steps))
+
+
+def answer_sha256(answer: Mapping[str, canonical.Value]) -> str:
+    """The digest that a prediction's record holds: over the canonical answer without its `ledger` member."""
+    bare = {name: value for name, value in answer.items() if name != "ledger"}
+    return hashlib.sha256(canonical.encode(bare)).hexdigest()
+
+
+class _Proved(Struct, frozen=True, kw_only=True):
+    """What a receipt proves. `words` say who vouches for it; `unattested` is why nobody does."""
+
+    receipt: Receipt
+    record: Record
+    leaf: bytes
+    words: str
+    unattested: AuditError | None
+
+
+def _judge(check: Callable[[list[str]], str]) -> Verdict:
+    steps: list[str] = []
+    try:
+        words = check(steps)
+    except SettingInvalid as error:
+        return Verdict(exit_code=2, words=str(error), steps=tuple(steps))
+    except (Unattested, SignatureMissing) as error:
+        return Verdict(exit_code=3, words=f"consistent, but unattested: {error}", steps=tuple(steps))
+    except AuditError as error:
+        return Verdict(exit_code=1, words=f"altered or broken: {error}", steps=tuple(steps))
+    return Verdict(exit_code=0, words=words, steps=tuple(steps))
+
+
+def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
+    """Steps in the order of C2SP tlog-proof. Who vouches is judged last of all, by `_attested`: 3 is said
+    only where everything else is true."""
+    proof = receipt.parse(text)
+    leaf = receipt.leaf_of(proof)
+    assert proof.extra is not None  # leaf_of refuses a receipt without
+    entry = record.decode(proof.extra)
+    steps.append(f"the receipt is for record {proof.index}, of kind {_kind(entry)}, leaf {leaf.hex()}")
+    unattested: AuditError | None = None
+    try:
+        opened = receipt.open_checkpoint(proof.checkpoint, policy)
+        signed, signer = opened.checkpoint, f"signed by {opened.signed_by}"
+    except SignatureMissing as error:
+        unattested, signed, signer = error, _unsigned(proof), "signed by no key that was given"
+    steps.append(f"the checkpoint of {signed.origin} at size {signed.size} is {signer}")
+    receipt.require_included(proof, leaf, signed)
+    steps.append(f"the path of {len(proof.path)} hashes leads from the record to the checkpoint's root")
+    words = f"included in the tree of {signed.size} records of {signed.origin} {signer}; not witnessed"
+    try:
+        receipt.require_quorum(policy)
+    except Unattested as error:
+        unattested = unattested or error
+    return _Proved(receipt=proof, record=entry, leaf=leaf, words=words, unattested=unattested)
+
+
+def _attested(proved: _Proved) -> str:
+    if proved.unattested is not None:
+        raise proved.unattested
+    return proved.words
+
+
+def _unsigned(proof: Receipt) -> Checkpoint:
+    text, _ = note.split(proof.checkpoint)
+    return checkpoint.parse(text)
+
+
+def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
+    answer = canonical.parse(body)
+    if not isinstance(answer, dict) or answer.get("format") != ANSWER_FORMAT:
+        raise Malformed(f"answer: not an object whose format is {ANSWER_FORMAT}")
+    ledger = answer.get("ledger")
+    if not isinstance(ledger, dict) or not isinstance(ledger.get("proof"), str):
+        raise Malformed("answer: it has no ledger member with a proof, so there is nothing to verify")
+    proved = _receipt(ledger["proof"], policy, steps)
+    _require_same("ledger.index", ledger.get("index"), proved.receipt.index)
+    _require_same("ledger.leaf_hash", ledger.get("leaf_hash"), proved.leaf.hex())
+    steps.append("the answer's ledger index and leaf hash are the receipt's")
+    if not isinstance(proved.record, Prediction):
+        raise VerificationFailed(f"answer: its record is of kind {_kind(proved.record)}, not a prediction")
+    _require_recorded(answer, proved.record)
+    steps.append("model, finding, input, quality and ids are those of the record")
+    _require_same("sha256 of the answer", answer_sha256(answer), proved.record.answer_sha256)
+    steps.append(f"the answer's digest is the recorded one, {proved.record.answer_sha256}")
+    return f"the answer is the recorded one, {_attested(proved)}"
+
+
+def _require_recorded(answer: dict[str, Any], entry: Prediction) -> None:
+    for name in ("request_id", "correlation_id"):
+        _require_same(name, answer.get(name), getattr(entry, name))
+    for name in ("model", "finding", "input", "quality"):
+        _require_members(name, answer.get(name), msgspec.to_builtins(getattr(entry, name)))
+
+
+def _require_members(path: str, said: object, recorded: dict[str, Any]) -> None:
+    """The same members with the same values; null in the answer is absent in the record."""
+    if not isinstance(said, dict):
+        raise VerificationFailed(f"answer: {path} is not an object")
+    for name in sorted(said.keys() | recorded.keys()):
+        value = recorded.get(name)
+        if isinstance(value, dict):
+            _require_members(f"{path}.{name}", said.get(name), value)
+        else:
+            _require_same(f"{path}.{name}", said.get(name), value)
+
+
+def _require_same(path: str, said: object, recorded: object) -> None:
+    # type() as well: in Python, true equals 1.
+    if type(said) is not type(recorded) or said != recorded:
+        raise VerificationFailed(f"answer: {path} is {said!r:.100}, the record proves {recorded!r:.100}")
+
+
+def _kind(entry: Record) -> str:
+    return str(type(entry).__struct_config__.tag)
