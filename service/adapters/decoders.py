@@ -8,12 +8,16 @@ import asyncio
 import contextlib
 import queue
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from service.adapters.decoders_parent import Child, ChildLost, PoolSettings
 from service.adapters.images_dicom import CompressedFrame
 from service.domain.messages import Array
 from service.errors import DecodeFailed, Overloaded, SettingInvalid
+
+T = TypeVar("T")
 
 
 class DecoderPool:
@@ -52,21 +56,22 @@ class DecoderPool:
         """The children's process ids."""
         return tuple(child.pid for child in self._children)
 
-    async def decode(self, job: CompressedFrame, *, deadline_ms: int) -> Array:
-        """The frame's samples. Raises DecodeFailed, and Overloaded where too many wait already."""
+    async def decode(self, job: CompressedFrame, then: Callable[[Array], T], *, deadline_ms: int) -> T:
+        """`then(samples)`, computed on the thread that got them. Raises DecodeFailed, and Overloaded where too
+        many wait already."""
         with self._lock:
             if self._jobs >= self._settings.workers + self._settings.queue_limit:
                 raise Overloaded("Too many compressed images wait to be decoded.", retry_after_s=1)
             self._jobs += 1
         try:
-            future = self._threads.submit(self._run, job, deadline_ms)
+            future = self._threads.submit(lambda: then(self._run(job, deadline_ms)))
         except RuntimeError as error:  # closed
             self._done(None)
             raise DecodeFailed("The image decoders have stopped.") from error
         future.add_done_callback(self._done)  # not when the caller stops waiting: a cancelled request's job goes on
         return await asyncio.wrap_future(future)
 
-    def _done(self, _: "Future[Array] | None") -> None:
+    def _done(self, _: "Future[T] | None") -> None:
         with self._lock:
             self._jobs -= 1
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from service.adapters import images_attributes, images_frames, images_grey, images_pixels
 from service.adapters.images_attributes import PixelLayout
 from service.adapters.images_codestreams import check_claims
-from service.adapters.images_elements import Part10, read_part10
+from service.adapters.images_elements import MAX_ELEMENTS, Part10, read_part10
 from service.adapters.images_syntaxes import NATIVE, PLUGINS, known_name
 from service.domain.messages import Array, DecodedImage, Limits
 from service.errors import DecodeFailed, SyntaxUnsupported
@@ -43,9 +43,9 @@ class Header(Struct, frozen=True, kw_only=True):
         return self.part10.transfer_syntax in PLUGINS
 
 
-def read_header(body: bytes, asked: int | None, limits: Limits) -> Header:
+def read_header(body: bytes, asked: int | None, limits: Limits, *, max_elements: int = MAX_ELEMENTS) -> Header:
     """The header, within the limits, and the frame to decode. Raises what `Decoder.decode` may raise."""
-    part10 = read_part10(body, _WANTED, max_inflated_bytes=limits.max_inflated_bytes)
+    part10 = read_part10(body, _WANTED, max_inflated_bytes=limits.max_inflated_bytes, max_elements=max_elements)
     syntax, elements = part10.transfer_syntax, part10.elements
     if syntax not in NATIVE and syntax not in PLUGINS:
         name = known_name(syntax)

@@ -36,6 +36,10 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _LONG_VR: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 
 
+class TooManyElements(ImageTooLarge):
+    """More headers than the walk was allowed."""
+
+
 class Place(NamedTuple):
     """Where a value lies in the body; `length` may be UNDEFINED. `vr` is None where the encoding is implicit."""
 
@@ -70,7 +74,9 @@ class Part10(NamedTuple):
     walk: "Walk"
 
 
-def read_part10(body: bytes, wanted: frozenset[int], *, max_inflated_bytes: int) -> Part10:
+def read_part10(
+    body: bytes, wanted: frozenset[int], *, max_inflated_bytes: int, max_elements: int = MAX_ELEMENTS
+) -> Part10:
     """The wanted top-level elements up to and including Pixel Data.
 
     Accepted without the 128-byte preamble if File Meta Information comes first. Without a transfer syntax there
@@ -78,7 +84,7 @@ def read_part10(body: bytes, wanted: frozenset[int], *, max_inflated_bytes: int)
     twice is refused, since readers differ in which one they take.
     """
     start = _meta_start(body)
-    walk = Walk(body, explicit=True, little=True)
+    walk = Walk(body, explicit=True, little=True, max_elements=max_elements)
     meta, start = walk.group2(start)
     syntax = _uid(meta.value(_TRANSFER_SYNTAX))
     if not syntax:
@@ -86,7 +92,7 @@ def read_part10(body: bytes, wanted: frozenset[int], *, max_inflated_bytes: int)
     if syntax == DEFLATED:
         body = _inflate(memoryview(body)[start:], max_inflated_bytes)
         start = 0
-    walk = Walk(body, explicit=syntax != _IMPLICIT, little=syntax != _BIG_ENDIAN)
+    walk = Walk(body, explicit=syntax != _IMPLICIT, little=syntax != _BIG_ENDIAN, max_elements=max_elements)
     return Part10(syntax, walk.dataset(wanted, start=start), walk)
 
 
@@ -122,13 +128,13 @@ def _inflate(deflated: memoryview, limit: int) -> bytes:
 
 
 class Walk:
-    """One pass over a buffer in one encoding. Every header read is counted against MAX_ELEMENTS."""
+    """One pass over a buffer in one encoding. Every header read is counted against `max_elements`."""
 
-    def __init__(self, buffer: bytes, *, explicit: bool, little: bool) -> None:
+    def __init__(self, buffer: bytes, *, explicit: bool, little: bool, max_elements: int = MAX_ELEMENTS) -> None:
         self.buffer = buffer
         self.explicit = explicit
         self.little = little
-        self._left = MAX_ELEMENTS
+        self._limit = self._left = max_elements
         order = "<" if little else ">"
         self._implicit_header = struct.Struct(f"{order}HHL").unpack_from
         self._explicit_header = struct.Struct(f"{order}HH2sH").unpack_from
@@ -214,7 +220,7 @@ class Walk:
     def _spend(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise ImageTooLarge(f"The file has more than {MAX_ELEMENTS} data elements.")
+            raise TooManyElements(f"The file has more than {self._limit} data elements.")
 
     def _item(self, pos: int) -> tuple[int, int]:
         self._spend()

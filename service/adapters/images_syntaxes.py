@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from pydicom import config
 from pydicom.uid import UID
 
 NATIVE: Final = frozenset(
@@ -32,5 +33,5 @@ PLUGINS: Final = {
 
 def known_name(uid: str) -> str | None:
     """The UID with its name if DICOM's dictionary has it as a transfer syntax: nothing else may be repeated."""
-    known = UID(uid)
+    known = UID(uid, config.IGNORE)  # otherwise it warns, with the value
     return f"{uid} ({known.name})" if known.type == "Transfer Syntax" else None

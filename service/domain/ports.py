@@ -16,7 +16,8 @@ class Decoder(Protocol):
         """The one frame asked for, its header checked against `limits` before any pixel is decoded.
 
         `frame` counts from 1 (DICOM); None means the only one. Raises `MediaUnsupported`,
-        `SyntaxUnsupported`, `ImageTooLarge`, `FrameInvalid` or `DecodeFailed`, and nothing else.
+        `SyntaxUnsupported`, `ImageTooLarge`, `FrameInvalid` or `DecodeFailed`, or `Overloaded` where more
+        frames wait for a decoder than may; nothing else.
         """
         ...
 
