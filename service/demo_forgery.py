@@ -17,10 +17,10 @@ COPY: Final = "medai_demo_copy"
 Alter = Callable[[int, bytes], bytes]
 
 
-def offline(verifier: Path, option: str, path: Path, key: Path) -> "subprocess.CompletedProcess[str]":
+def offline(verifier: Path, saved: Path, key: Path) -> "subprocess.CompletedProcess[str]":
     """The one-file verifier under an interpreter that ignores site-packages and the environment."""
     return subprocess.run(  # nosec B603  # our own interpreter and our own file
-        [sys.executable, "-I", "-S", str(verifier), option, str(path), "--key", str(key)],
+        [sys.executable, "-I", "-S", str(verifier), "--key", str(key), str(saved)],
         capture_output=True,
         text=True,
         check=False,
@@ -28,9 +28,10 @@ def offline(verifier: Path, option: str, path: Path, key: Path) -> "subprocess.C
 
 
 def words(done: "subprocess.CompletedProcess[str]") -> str:
-    """What a command said, in one line, and how it ended."""
-    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    return f"exit {done.returncode}: {lines[0] if lines else '(nothing said)'}"
+    """A command's verdict in one line: the line that says so, else its last."""
+    lines = (done.stdout.strip() or done.stderr.strip()).splitlines() or ["(nothing said)"]
+    verdict = next((line for line in lines if line.startswith("VERDICT")), None)
+    return verdict or f"exit {done.returncode}: {lines[-1].strip()}"
 
 
 def alter_answer(answer: Path, key: Path, verifier: Path) -> None:
@@ -41,7 +42,7 @@ def alter_answer(answer: Path, key: Path, verifier: Path) -> None:
     if changed == body:
         raise DemonstrationFailed(f"{answer}: there is no probability to alter")
     altered.write_text(changed, encoding="utf-8")
-    done = offline(verifier, "--answer", altered, key)
+    done = offline(verifier, altered, key)
     print(f"    one digit of a saved answer's probability changed ({altered.name}):\n      {words(done)}")
     if done.returncode != 1:
         raise DemonstrationFailed("an altered answer was not found")
