@@ -4,7 +4,7 @@ Every implementation passes the contract suite in `tests/contract`; the docstrin
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -63,6 +63,10 @@ class Batch(Struct, frozen=True, kw_only=True):
     frontier: tuple[bytes, ...]
 
 
+Row = tuple[Any, ...]
+"""(index, event id as text, record bytes, leaf hash, *search columns in the order of `derived.COLUMNS`)."""
+
+
 class Store(Protocol):
     """The writer's side of the database."""
 
@@ -75,6 +79,7 @@ class Store(Protocol):
         longer by more than the store gives back, `RecordRefused` where the batch's own data is at fault
         (an id known with other bytes, not a record), `LedgerUnavailable` for everything that may pass:
         then the caller does not know whether the batch is durable, and must try it again as it is.
+        Raises `LedgerNotInitialised` where the first record is not the genesis, `LedgerExists` for a second.
         """
         ...
 
@@ -120,8 +125,30 @@ class Reader(Protocol):
         """Records of [first, end) in order, in constant memory."""
         ...
 
+    def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+        """What is stored of [first, end), as fast as the store can: lists of up to `count` rows, in order.
+
+        A list covers the next `count` indices; one that is missing from the store is missing from the list.
+        """
+        ...
+
+    async def batches(self, first: int, end: int) -> list[Batch]:
+        """The batches that end in (first, end], in order."""
+        ...
+
+    async def batch_before(self, size: int) -> Batch:
+        """The last batch that ends at `size` or before. Raises `NotFound` where none does."""
+        ...
+
+    async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
+        """Stored tile hashes of the subtrees that the records [first, end) completed: (height, index) -> hash."""
+        ...
+
     async def unclosed_windows(self, before_us: int) -> list[Stored]:
-        """Window records that opened a minute older than `before_us` and that no record closes."""
+        """Window records that opened a minute older than `before_us` and that no record closes, in order.
+
+        At most 10,000 a call: close them and ask again.
+        """
         ...
 
     async def checkpoint(self) -> tuple[int, bytes] | None:

@@ -1,0 +1,163 @@
+"""The reader's side: SELECT on the ledger's tables, in pages that each are a statement of their own.
+
+No snapshot is held between pages: rows never change, so a tree size pins what is read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from audit.derived import COLUMNS
+from audit.errors import NotFound
+from audit.ports import Batch, Head, Row, Stored
+from audit.postgres.connections import Connections, Limits
+
+MAX_LEAF_HASHES: Final = 65_536
+MAX_WINDOWS: Final = 10_000
+RECORDS_A_PAGE: Final = 1_024
+
+BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
+STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
+# psycopg makes UUID objects in Python; text is what records hold and comes at a fraction of the time.
+ROW: Final = "SELECT idx, event_id::text, record, leaf_hash, {} FROM ledger.records".format(
+    ", ".join(f"{name}::text" if name in {"request_id", "process_id"} else name for name in COLUMNS)
+)
+PAGE: Final = " WHERE idx >= %b::bigint AND idx < %b::bigint ORDER BY idx"
+UNCLOSED: Final = f"""
+    {STORED} AS opened WHERE phase = 'opened' AND minute_us < %b::bigint AND NOT EXISTS (
+        SELECT FROM ledger.records AS closed WHERE closed.of_index = opened.idx AND closed.phase = 'closed'
+    ) ORDER BY idx LIMIT {MAX_WINDOWS}
+"""
+NODES: Final = """
+    SELECT height, idx, hash FROM ledger.nodes
+    JOIN unnest(%b::smallint[], %b::bigint[]) AS wanted (height, idx) USING (height, idx)
+"""
+# The subtree (height, idx) is completed when the tree reaches the size (idx + 1) << height.
+COMPLETED: Final = """
+    SELECT height, idx, hash FROM generate_series(8, 56, 8) AS height
+    JOIN ledger.nodes AS n USING (height)
+    WHERE n.idx >= %b::bigint >> height AND n.idx < %b::bigint >> height
+"""
+
+
+class PostgresReader:
+    """Implements `audit.ports.Reader`. Nothing is connected before the first call; call `close` at the end."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout_ms: int = 2_000,
+        statement_timeout_ms: int = 60_000,
+        connections: int = 2,
+    ) -> None:
+        limits = Limits(
+            connections=connections,
+            connect_timeout_ms=connect_timeout_ms,
+            statement_timeout_ms=statement_timeout_ms,
+            lock_timeout_ms=statement_timeout_ms,
+        )
+        self._connections = Connections(url, limits, application_name="medai reader")
+
+    async def head(self) -> Head:
+        rows = await self._rows(f"{BATCH} ORDER BY size DESC LIMIT 1", ())
+        return _head(rows[0]) if rows else Head(size=0, frontier=(), chain=b"")
+
+    async def head_at(self, size: int) -> Head | None:
+        rows = await self._rows(f"{BATCH} WHERE size = %b::bigint", (size,))
+        return _head(rows[0]) if rows else None
+
+    async def record(self, index: int) -> Stored:
+        rows = await self._rows(f"{STORED} WHERE idx = %b::bigint", (index,))
+        if not rows:
+            raise NotFound(f"ledger: no record {index}")
+        return _stored(rows[0])
+
+    async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
+        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"
+        return [leaf for (leaf,) in await self._rows(select, (first, end))]
+
+    async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        heights, places = [height for height, _ in wanted], [place for _, place in wanted]
+        return {(height, place): hash_ for height, place, hash_ in await self._rows(NODES, (heights, places))}
+
+    async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
+        async for page in self._pages(STORED, first, end, RECORDS_A_PAGE):
+            for row in page:
+                yield _stored(row)
+
+    async def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+        async for page in self._pages(ROW, first, end, count):
+            yield page
+
+    async def batches(self, first: int, end: int) -> list[Batch]:
+        select = f"{BATCH} WHERE size > %b::bigint AND size <= %b::bigint ORDER BY size"
+        return [_batch(row) for row in await self._rows(select, (first, end))]
+
+    async def batch_before(self, size: int) -> Batch:
+        rows = await self._rows(f"{BATCH} WHERE size <= %b::bigint ORDER BY size DESC LIMIT 1", (size,))
+        if not rows:
+            raise NotFound(f"ledger: no batch ends at size {size} or before")
+        return _batch(rows[0])
+
+    async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
+        return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}
+
+    async def unclosed_windows(self, before_us: int) -> list[Stored]:
+        return [_stored(row) for row in await self._rows(UNCLOSED, (before_us,))]
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        rows = await self._rows("SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1", ())
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+    async def _pages(self, select: str, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+        """Pages of [at, at + count); the next is asked for before one is handed out, so that the server reads
+        while the caller works."""
+        assert count > 0
+        starts = range(first, end, count)
+        coming = [self._page(select, at, min(at + count, end)) for at in starts[:1]]
+        try:
+            for after in (*starts[1:], None):
+                if not coming:
+                    return
+                page = await coming.pop()
+                if after is not None:
+                    coming.append(self._page(select, after, min(after + count, end)))
+                    await asyncio.sleep(0)  # the question is sent before the caller computes
+                yield page
+        finally:
+            for abandoned in coming:
+                abandoned.cancel()
+
+    def _page(self, select: str, first: int, end: int) -> "asyncio.Task[list[Row]]":
+        task = asyncio.create_task(self._rows(select + PAGE, (first, end)))
+        # An abandoned page may have failed, and nobody will ask.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+    async def _rows(self, select: str, parameters: tuple[object, ...]) -> list[Row]:
+        async def work(connection: AsyncConnection[Any]) -> list[Row]:
+            cursor = await connection.execute(select, parameters, binary=True)
+            return await cursor.fetchall()
+
+        return await self._connections.run(work)
+
+
+def _head(row: Row) -> Head:
+    _, size, chain, frontier = row
+    return Head(size=size, frontier=tuple(frontier), chain=chain)
+
+
+def _batch(row: Row) -> Batch:
+    first, size, chain, frontier = row
+    return Batch(first=first, size=size, chain=chain, frontier=tuple(frontier))
+
+
+def _stored(row: Row) -> Stored:
+    index, event_id, body, leaf_hash = row
+    return Stored(index=index, event_id=event_id, body=body, leaf_hash=leaf_hash)

@@ -1,0 +1,77 @@
+"""The writer's side: `ledger.append`, `ledger.publish` and `ledger.ready`, and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from audit.errors import RecordRefused
+from audit.ports import Appended, Readiness
+from audit.postgres.connections import Connections, Limits
+
+# One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
+CONNECTIONS: Final = 2
+# Binary parameters and results: text would send every byte of a record as two digits.
+APPEND: Final = "SELECT * FROM ledger.append(%b::bigint, %b::uuid[], %b::bytea[])"
+PUBLISH: Final = "SELECT ledger.publish(%b::bigint, %b::bytea)"
+READY: Final = "SELECT in_recovery, durable, system_identifier, timeline, size FROM ledger.ready()"
+
+
+class PostgresStore:
+    """Implements `audit.ports.Store`. Nothing is connected before the first call; call `close` at the end."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout_ms: int = 2_000,
+        statement_timeout_ms: int = 5_000,
+        lock_timeout_ms: int = 4_000,
+    ) -> None:
+        limits = Limits(
+            connections=CONNECTIONS,
+            connect_timeout_ms=connect_timeout_ms,
+            statement_timeout_ms=statement_timeout_ms,
+            lock_timeout_ms=lock_timeout_ms,
+        )
+        self._connections = Connections(url, limits, application_name="medai writer")
+
+    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+        if not 0 < len(records) == len(event_ids):
+            raise RecordRefused(f"append: expected as many records as ids, got {len(records)} and {len(event_ids)}")
+        row = await self._row(APPEND, (known_size, list(event_ids), list(records)))
+        first, before, after, chain, between, leaves = row
+        return Appended(
+            first=first,
+            before=tuple(before),
+            after=tuple(after),
+            chain=chain,
+            between=tuple(between),
+            leaves=tuple(leaves),
+        )
+
+    async def publish(self, size: int, checkpoint: bytes) -> None:
+        await self._row(PUBLISH, (size, checkpoint))
+
+    async def ready(self) -> Readiness:
+        in_recovery, durable, system_identifier, timeline, size = await self._row(READY, ())
+        return Readiness(
+            in_recovery=in_recovery,
+            durable=durable,
+            system_identifier=system_identifier,
+            timeline=timeline,
+            size=size,
+        )
+
+    async def close(self) -> None:
+        await self._connections.close()
+
+    async def _row(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...]:
+        async def work(connection: AsyncConnection[Any]) -> tuple[Any, ...]:
+            cursor = await connection.execute(statement, parameters, binary=True)
+            row: tuple[Any, ...] | None = await cursor.fetchone()
+            assert row is not None  # each statement is a function's one row
+            return row
+
+        return await self._connections.run(work)
