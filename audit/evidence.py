@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec import Struct
 
 from audit import canonical, checkpoint, note, receipt, record
@@ -62,6 +61,8 @@ class _Proved(Struct, frozen=True, kw_only=True):
 
     receipt: Receipt
     record: Record
+    members: dict[str, Any]
+    """The record again, read by the other decoder: as JSON has it."""
     leaf: bytes
     words: str
     unattested: AuditError | None
@@ -86,7 +87,7 @@ def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
     proof = receipt.parse(text)
     leaf = receipt.leaf_of(proof)
     assert proof.extra is not None  # leaf_of refuses a receipt without
-    entry = record.decode(proof.extra)
+    entry, members = record.decode(proof.extra), canonical.decode(proof.extra)
     steps.append(f"the receipt is for record {proof.index}, of kind {_kind(entry)}, leaf {leaf.hex()}")
     unattested: AuditError | None = None
     try:
@@ -102,7 +103,7 @@ def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
         receipt.require_quorum(policy)
     except Unattested as error:
         unattested = unattested or error
-    return _Proved(receipt=proof, record=entry, leaf=leaf, words=words, unattested=unattested)
+    return _Proved(receipt=proof, record=entry, members=members, leaf=leaf, words=words, unattested=unattested)
 
 
 def _attested(proved: _Proved) -> str:
@@ -129,35 +130,21 @@ def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
     steps.append("the answer's ledger index and leaf hash are the receipt's")
     if not isinstance(proved.record, Prediction):
         raise VerificationFailed(f"answer: its record is of kind {_kind(proved.record)}, not a prediction")
-    _require_recorded(answer, proved.record)
+    for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
+        _require_same(name, answer.get(name), proved.members.get(name))
     steps.append("model, finding, input, quality and ids are those of the record")
     _require_same("sha256 of the answer", answer_sha256(answer), proved.record.answer_sha256)
     steps.append(f"the answer's digest is the recorded one, {proved.record.answer_sha256}")
     return f"the answer is the recorded one, {_attested(proved)}"
 
 
-def _require_recorded(answer: dict[str, Any], entry: Prediction) -> None:
-    for name in ("request_id", "correlation_id"):
-        _require_same(name, answer.get(name), getattr(entry, name))
-    for name in ("model", "finding", "input", "quality"):
-        _require_members(name, answer.get(name), msgspec.to_builtins(getattr(entry, name)))
-
-
-def _require_members(path: str, said: object, recorded: dict[str, Any]) -> None:
-    """The same members with the same values; null in the answer is absent in the record."""
-    if not isinstance(said, dict):
-        raise VerificationFailed(f"answer: {path} is not an object")
-    for name in sorted(said.keys() | recorded.keys()):
-        value = recorded.get(name)
-        if isinstance(value, dict):
-            _require_members(f"{path}.{name}", said.get(name), value)
-        else:
-            _require_same(f"{path}.{name}", said.get(name), value)
-
-
 def _require_same(path: str, said: object, recorded: object) -> None:
+    """Equal, member by member; a member that the record leaves out may be null in the answer."""
+    if isinstance(said, dict) and isinstance(recorded, dict):
+        for name in sorted(said.keys() | recorded.keys()):
+            _require_same(f"{path}.{name}", said.get(name), recorded.get(name))
     # type() as well: in Python, true equals 1.
-    if type(said) is not type(recorded) or said != recorded:
+    elif type(said) is not type(recorded) or said != recorded:
         raise VerificationFailed(f"answer: {path} is {said!r:.100}, the record proves {recorded!r:.100}")
 
 
