@@ -1,10 +1,17 @@
 """What every test may use: the repository, third-party vectors, and rules for generated examples."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import msgspec
+import psycopg
 import pytest
 from hypothesis import settings
+
+from audit.postgres import embedded, migrate
+from audit.postgres.embedded import Cluster
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -31,3 +38,25 @@ def third_party_vectors() -> Path:
     if not folder.is_dir():
         pytest.skip("no third-party vectors: MEDAI_TEST_VECTORS names no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    """A PostgreSQL server for the whole session, with a migrated database for `database` to copy."""
+    home = tmp_path_factory.mktemp("cluster")
+    cluster = embedded.start(home)
+    migrate.upgrade(cluster.admin_url)
+    yield cluster
+    embedded.stop(home)
+
+
+@pytest.fixture
+def database(cluster) -> Iterator[Cluster]:
+    """A migrated, empty database of this test's own; `admin_url`, `writer_url`, `reader_url` lead to it."""
+    own = msgspec.structs.replace(cluster, database=f"test_{uuid4().hex}")
+    postgres = msgspec.structs.replace(cluster, database="postgres").admin_url
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {own.database} TEMPLATE {cluster.database}")
+    yield own
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {own.database} WITH (FORCE)")

@@ -1,5 +1,6 @@
 """The passwords of the embedded server's logins and the folder of its socket, in MEDAI_HOME/postgres.json."""
 
+import contextlib
 import os
 import secrets as random
 import stat
@@ -67,6 +68,15 @@ def with_socket_folder(home: Path, secrets: Secrets, uid: int) -> Secrets:
     if str(folder) == secrets.socket_folder:
         return secrets
     return _kept(home, msgspec.structs.replace(secrets, socket_folder=str(folder)))
+
+
+def forget_socket_folder(home: Path) -> None:
+    """Nothing of a server that has ended is left in the temporary folder."""
+    secrets = load(home)
+    if secrets is not None and Path(secrets.socket_folder) != home / "run" / "pg":
+        # Not ours to insist: it may be gone, or hold what a killed server left; the next start uses it again.
+        with contextlib.suppress(OSError):
+            Path(secrets.socket_folder).rmdir()
 
 
 def _fits(folder: Path) -> bool:

@@ -119,9 +119,11 @@ def stop(home: Path) -> None:
         for how in (signal.SIGINT, signal.SIGQUIT):
             pid = server.pid_of(data)
             if pid is None:
+                credentials.forget_socket_folder(home)
                 return
             os.kill(pid, how)
             if _ended(data, pid, time.monotonic() + STOP_TIMEOUT_S):
+                credentials.forget_socket_folder(home)
                 return
         raise LedgerUnavailable(f"embedded PostgreSQL: process {pid} does not end; see {home / 'run' / 'postgres.log'}")
 

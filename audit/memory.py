@@ -1,0 +1,268 @@
+"""The ledger's store in memory: for tests, and for showing what PostgreSQL must do in a page of Python.
+
+It passes the same contract suite. What differs is that nothing is durable, and that records are held to
+the whole schema (`record.decode`) where the database looks only at what it derives.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, Literal
+from uuid import UUID
+
+from audit import chain, merkle, record
+from audit.derived import columns_of
+from audit.errors import (
+    CallerBehind,
+    LedgerExists,
+    LedgerForked,
+    LedgerNotInitialised,
+    LedgerUnavailable,
+    Malformed,
+    NotFound,
+    RecordRefused,
+)
+from audit.ports import Appended, Batch, Head, Readiness, Row, Stored
+from audit.record import Genesis, Record, Window
+
+MAX_BATCH_RECORDS: Final = 1_024
+MAX_BEHIND: Final = 65_536
+MAX_LEAF_HASHES: Final = 65_536
+MAX_WINDOWS: Final = 10_000
+
+Failure = Literal["before", "after"]
+"""When an append fails: before anything is stored, or after all of it is."""
+
+
+class MemoryDatabase:
+    """What a store and its readers share, and how a test makes it misbehave."""
+
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self.entries: list[Record] = []
+        self.batches: list[Batch] = []
+        self.subtrees: dict[tuple[int, int], bytes] = {}
+        self.checkpoints: dict[int, bytes] = {}
+        self.appends = 0
+        """How many appends were asked for, failed ones included."""
+        self.failures: list[Failure] = []
+        """One is taken by each append to come."""
+        self.reachable = True
+        self.readiness = Readiness(
+            in_recovery=False, durable=True, system_identifier="7000000000000000001", timeline=1, size=0
+        )
+        self.before_append: Callable[[], None] | None = None
+
+    @property
+    def head(self) -> Head:
+        if not self.batches:
+            return Head(size=0, frontier=(), chain=b"")
+        newest = self.batches[-1]
+        return Head(size=newest.size, frontier=newest.frontier, chain=newest.chain)
+
+    def head_at(self, size: int) -> Head | None:
+        for batch in reversed(self.batches):
+            if batch.size == size:
+                return Head(size=size, frontier=batch.frontier, chain=batch.chain)
+        return None
+
+    def require_reachable(self) -> None:
+        if not self.reachable:
+            raise LedgerUnavailable("database: this one was told to be away")
+
+
+class MemoryStore:
+    """Implements `audit.ports.Store` over a `MemoryDatabase`."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+        database = self._database
+        database.appends += 1
+        if database.before_append is not None:
+            database.before_append()
+        database.require_reachable()
+        failure = database.failures.pop(0) if database.failures else None
+        if failure == "before":
+            raise LedgerUnavailable("database: this append was told to fail before it stored anything")
+        appended = _append(database, known_size, event_ids, records)
+        if failure == "after":
+            raise LedgerUnavailable("database: this append was told to fail after it stored everything")
+        return appended
+
+    async def publish(self, size: int, checkpoint: bytes) -> None:
+        self._database.require_reachable()
+        if self._database.head_at(size) is None:
+            raise RecordRefused(f"ledger: no batch ends at size {size}")
+        if self._database.checkpoints.setdefault(size, checkpoint) != checkpoint:
+            raise RecordRefused(f"ledger: another checkpoint of size {size} is published")
+
+    async def ready(self) -> Readiness:
+        self._database.require_reachable()
+        known = self._database.readiness
+        return Readiness(
+            in_recovery=known.in_recovery,
+            durable=known.durable,
+            system_identifier=known.system_identifier,
+            timeline=known.timeline,
+            size=self._database.head.size,
+        )
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    """The steps of `ledger.append`, in its order."""
+    if known_size < 0 or not 0 < len(records) == len(event_ids) <= MAX_BATCH_RECORDS:
+        raise RecordRefused(f"ledger: expected a size and 1 to {MAX_BATCH_RECORDS} records with as many ids")
+    head = database.head
+    if head.size < known_size:
+        raise LedgerForked(f"ledger: the caller knows {known_size} records, the database has {head.size}")
+    again = _known_batch(database, event_ids, records)
+    first = head.size if again is None else again.first
+    if first - known_size > MAX_BEHIND:
+        raise CallerBehind(f"ledger: the caller knows {known_size} records, more than {MAX_BEHIND} fewer than {first}")
+    batch = again if again is not None else _store(database, head, event_ids, records)
+    before = database.head_at(first)
+    return Appended(
+        first=first,
+        before=before.frontier if before is not None else (),
+        after=batch.frontier,
+        chain=batch.chain,
+        between=tuple(one.leaf_hash for one in database.stored[known_size:first]),
+        leaves=tuple(one.leaf_hash for one in database.stored[first : batch.size]),
+    )
+
+
+def _known_batch(database: MemoryDatabase, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Batch | None:
+    """The batch that these records are, None where none of their ids is known."""
+    known = [one for one in database.stored if one.event_id in set(event_ids)]
+    if not known:
+        return None
+    batch = next((one for one in database.batches if one.first == known[0].index), None)
+    if batch is None or len(known) != len(records) or batch.size != batch.first + len(records):
+        raise RecordRefused(f"ledger: {len(known)} of {len(records)} ids are known, and not as this batch")
+    if [(one.event_id, one.body) for one in known] != list(zip(event_ids, records, strict=True)):
+        raise RecordRefused("ledger: the ids are known with other bytes or in another order")
+    return batch
+
+
+def _store(database: MemoryDatabase, head: Head, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Batch:
+    entries = [_decoded(event_id, body) for event_id, body in zip(event_ids, records, strict=True)]
+    if len(set(event_ids)) != len(event_ids):
+        raise RecordRefused("ledger: an id is there twice")
+    linked = _start(entries) if head.size == 0 else head.chain
+    if head.size > 0 and any(isinstance(entry, Genesis) for entry in entries):
+        error = LedgerExists if len(entries) == 1 else RecordRefused
+        raise error("ledger: record 0 is there already; a log begins once")
+    leaves = [merkle.leaf_hash(body) for body in records]
+    for index, (event_id, body, leaf) in enumerate(zip(event_ids, records, leaves, strict=True), head.size):
+        database.stored.append(Stored(index=index, event_id=event_id, body=body, leaf_hash=leaf))
+        _complete(database, index + 1)
+    database.entries += entries
+    batch = Batch(
+        first=head.size,
+        size=head.size + len(records),
+        chain=chain.extend(linked, leaves),
+        frontier=merkle.extend(head.size, head.frontier, leaves),
+    )
+    database.batches.append(batch)
+    return batch
+
+
+def _decoded(event_id: UUID, body: bytes) -> Record:
+    try:
+        entry = record.decode(body)
+    except Malformed as error:
+        raise RecordRefused("ledger: not a record") from error
+    if record.event_uuid(entry) != event_id:
+        raise RecordRefused("ledger: a record's event id is not the one that it came with")
+    return entry
+
+
+def _start(entries: Sequence[Record]) -> bytes:
+    if len(entries) != 1 or not isinstance(entries[0], Genesis):
+        raise LedgerNotInitialised("ledger: no record 0 yet; run medai ledger init")
+    return chain.start(entries[0].origin)
+
+
+def _complete(database: MemoryDatabase, size: int) -> None:
+    """Keep each subtree of height 8, 16, 24 ... that the tree of `size` is the first to hold whole."""
+    height = 8
+    while size % (1 << height) == 0:
+        place = (size >> height) - 1
+        leaves = [one.leaf_hash for one in database.stored[place << height : size]]
+        database.subtrees[height, place] = merkle.root(leaves)
+        height += 8
+
+
+class MemoryReader:
+    """Implements `audit.ports.Reader` over a `MemoryDatabase`."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def head(self) -> Head:
+        self._database.require_reachable()
+        return self._database.head
+
+    async def head_at(self, size: int) -> Head | None:
+        self._database.require_reachable()
+        return self._database.head_at(size)
+
+    async def record(self, index: int) -> Stored:
+        self._database.require_reachable()
+        if not 0 <= index < len(self._database.stored):
+            raise NotFound(f"ledger: no record {index}")
+        return self._database.stored[index]
+
+    async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
+        self._database.require_reachable()
+        return [one.leaf_hash for one in self._database.stored[first:end]][:MAX_LEAF_HASHES]
+
+    async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        self._database.require_reachable()
+        return {place: self._database.subtrees[place] for place in wanted if place in self._database.subtrees}
+
+    async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
+        self._database.require_reachable()
+        for one in self._database.stored[first:end]:
+            yield one
+
+    async def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+        self._database.require_reachable()
+        for at in range(first, end, count):
+            both = zip(self._database.stored, self._database.entries, strict=True)
+            page = [pair for pair in both if at <= pair[0].index < min(at + count, end)]
+            yield [(one.index, str(one.event_id), one.body, one.leaf_hash, *columns_of(entry)) for one, entry in page]
+
+    async def batches(self, first: int, end: int) -> list[Batch]:
+        self._database.require_reachable()
+        return [batch for batch in self._database.batches if first < batch.size <= end]
+
+    async def batch_before(self, size: int) -> Batch:
+        self._database.require_reachable()
+        before = [batch for batch in self._database.batches if batch.size <= size]
+        if not before:
+            raise NotFound(f"ledger: no batch ends at size {size} or before")
+        return before[-1]
+
+    async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
+        self._database.require_reachable()
+        subtrees = self._database.subtrees.items()
+        return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
+
+    async def unclosed_windows(self, before_us: int) -> list[Stored]:
+        self._database.require_reachable()
+        both = list(zip(self._database.stored, self._database.entries, strict=True))
+        windows = [(one, entry) for one, entry in both if isinstance(entry, Window)]
+        closed = {entry.opens_index for _, entry in windows if entry.phase == "closed"}
+        opened = [one for one, entry in windows if entry.phase == "opened" and entry.minute_us < before_us]
+        return [one for one in opened if one.index not in closed][:MAX_WINDOWS]
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        self._database.require_reachable()
+        return max(self._database.checkpoints.items(), default=None)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
