@@ -28,10 +28,11 @@ def offline(verifier: Path, saved: Path, key: Path) -> "subprocess.CompletedProc
 
 
 def words(done: "subprocess.CompletedProcess[str]") -> str:
-    """A command's verdict in one line: the line that says so, else its last."""
-    lines = (done.stdout.strip() or done.stderr.strip()).splitlines() or ["(nothing said)"]
-    verdict = next((line for line in lines if line.startswith("VERDICT")), None)
-    return verdict or f"exit {done.returncode}: {lines[-1].strip()}"
+    """A command's verdict in one line: the line that says so, else its last, after what it found first."""
+    lines = [line.strip() for line in (done.stdout.strip() or done.stderr.strip()).splitlines()] or ["(nothing said)"]
+    verdict = next((line for line in lines if line.startswith("VERDICT")), f"exit {done.returncode}: {lines[-1]}")
+    found = lines[0] if done.returncode and len(lines) > 1 and not verdict.startswith("VERDICT") else None
+    return f"{found}\n      {verdict}" if found else verdict
 
 
 def alter_answer(answer: Path, key: Path, verifier: Path) -> None:
