@@ -39,8 +39,9 @@ class InputContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_rows: Annotated[int, Meta(ge=1)]
     min_columns: Annotated[int, Meta(ge=1)]
     window: CardWindow | None = None
-    mean: float
-    std: Annotated[float, Meta(gt=0)]
+    mean: Annotated[float, Meta(ge=-1e6, le=1e6)]
+    std: Annotated[float, Meta(ge=1e-6, le=1e6)]
+    """Bounded, so that no normalised grey level can overflow."""
 
 
 class OutputContract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -92,7 +92,10 @@ def _rescaled(image: DecodedImage) -> tuple[Array, _Line]:
     """
     if image.modality_lut is not None:
         return _looked_up(image.stored, image.modality_lut), _Line(slope=1.0, offset=0.0)
-    return image.stored, _Line(slope=image.rescale_slope, offset=image.rescale_intercept)
+    slope, intercept = image.rescale_slope, image.rescale_intercept
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        return image.stored, _Line(slope=math.nan, offset=math.nan)  # a sigmoid would bring infinity back to 1
+    return image.stored, _Line(slope=slope, offset=intercept)
 
 
 def _through_window(values: Array, line: _Line, window: Window) -> Float32:
