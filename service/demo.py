@@ -5,6 +5,7 @@ an interpreter that has nothing but its standard library; 4. show on copies that
 database are found. Anything that is not as it has to be ends the demonstration with an error.
 """
 
+import contextlib
 import json
 import shutil
 import sys
@@ -15,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from service import demo_forgery
-from service.demo_service import DemonstrationFailed, Service, medai, serving
+from service.demo_service import HOST, DemonstrationFailed, Service, medai, running, serving
 from service.demo_studies import Study, studies
 
 VERIFIER: Final = Path(__file__).parent.parent / "audit" / "verifier.py"
@@ -40,9 +41,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     receipt: Path
 
 
-def demonstrate(home: Path, cluster: Cluster) -> int:
+def demonstrate(home: Path, cluster: Cluster, ports: tuple[int, int]) -> int:
     """Run the demonstration with its state under `home`; 0 where everything was as it has to be, else 1.
 
+    `ports` are where a service that already runs here would listen, public and internal: it is then used.
     Whatever was not running before is not running afterwards; the ledger and the saved answers stay.
     """
     folder = home / "demo"
@@ -50,7 +52,7 @@ def demonstrate(home: Path, cluster: Cluster) -> int:
     folder.mkdir(parents=True, mode=0o700)
     was_running = cluster.running(home)
     try:
-        answers = _show(home, folder, cluster)
+        answers = _show(home, folder, cluster, ports)
     except DemonstrationFailed as error:
         print(f"\nmedai demo: {error}", file=sys.stderr)
         return 1
@@ -61,10 +63,11 @@ def demonstrate(home: Path, cluster: Cluster) -> int:
     return 0
 
 
-def _show(home: Path, folder: Path, cluster: Cluster) -> list[Answer]:
+def _show(home: Path, folder: Path, cluster: Cluster, ports: tuple[int, int]) -> list[Answer]:
     _step(1, "Starting the service (the first start makes a database cluster and a ledger)")
-    with serving(home, folder / "serve.log") as service:
-        print(f"    ready on http://127.0.0.1:{service.port} (a free port; make serve has 8080)")
+    found = running(home, *ports) if cluster.running(home) else None
+    with contextlib.nullcontext(found) if found else serving(home, folder / "serve.log") as service:
+        print(f"    {'it already runs' if found else 'ready'} on http://{HOST}:{service.port}")
         _step(2, f"Sending studies. {NOTICE}")
         print(f"    {'study':<52} {'answer':<34} {'ms':>6} {'index':>6}")
         answers = [answer for study in studies() if (answer := _send(service, study, folder)) is not None]

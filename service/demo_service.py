@@ -5,6 +5,7 @@ Only the standard library: what the demonstration shows has to hold for any clie
 
 import contextlib
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -69,6 +70,18 @@ def medai(
     )
 
 
+def running(home: Path, port: int, internal_port: int) -> Service | None:
+    """The service that already answers on these ports, where it is the one of this home: it has the same log."""
+    key = medai(home, "audit", "key")
+    try:
+        status, _, body = _exchange(port, "GET", "/version", b"", {})
+        if status != http.client.OK or json.loads(body)["ledger"]["verifier_key"] != key.stdout.strip():
+            return None
+        return Service(port=port, internal_port=internal_port, token=_token(home))
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return None
+
+
 @contextlib.contextmanager
 def serving(home: Path, log: Path) -> Iterator[Service]:
     """A ready service on free loopback ports; it is ended, with what it started, when the block is left."""
@@ -84,10 +97,13 @@ def serving(home: Path, log: Path) -> Iterator[Service]:
         )
     try:
         _wait_until_ready(process, internal_port, log)
-        token = (home / "tokens" / "infer").read_text(encoding="ascii").strip()
-        yield Service(port=port, internal_port=internal_port, token=token)
+        yield Service(port=port, internal_port=internal_port, token=_token(home))
     finally:
         _end(process)
+
+
+def _token(home: Path) -> str:
+    return (home / "tokens" / "infer").read_text(encoding="ascii").strip()
 
 
 def _environment(home: Path) -> dict[str, str]:
