@@ -31,7 +31,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Recorder:
-    """Wraps the application. `open_requests` tells a draining process what it still waits for."""
+    """Wraps the application. `idle` is set while no request is under way: a stopping process waits for it."""
 
     def __init__(
         self,
@@ -53,19 +53,24 @@ class Recorder:
         self.telemetry = telemetry
         self.templates = templates
         self.policy = policy
-        self.open_requests = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
         self.total_requests = 0
+        self._open_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        self.open_requests += 1
         self.total_requests += 1
+        self._open_requests += 1
+        self.idle.clear()
         try:
             await _Exchange(self, scope, receive, send).run()
         finally:
-            self.open_requests -= 1
+            self._open_requests -= 1
+            if self._open_requests == 0:
+                self.idle.set()
 
 
 class _Exchange:

@@ -1,0 +1,150 @@
+"""What operators see: JSON lines with an allow-list of fields, and Prometheus metrics over all workers.
+
+No line, label or value carries a token, a peer, a name or anything of a patient. A field that is not on the
+list is dropped, whoever logs it: also what libraries write with `logging` becomes its logger's name alone.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+FIELDS: Final = frozenset(
+    {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
+    | {"logger", "message", "method", "model", "origin", "pid", "reason", "records", "route", "size", "status"}
+    | {"timestamp", "version", "where", "worker", "workers"}
+)
+"""Every field that a log line may have."""
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_LEVELS: Final[Mapping[str, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def allow_listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog's last word before a line is written: fields that nobody allowed are gone."""
+    return {name: value for name, value in event.items() if name in FIELDS}
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Log lines go to `stream` (standard error) from now on; so do those of libraries, by their name alone."""
+    minimum = _LEVELS[level]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            allow_listed,
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Libraries()]
+    root.setLevel(max(minimum, logging.WARNING))
+
+
+class _Libraries(logging.Handler):
+    """Libraries write what they like into their messages; only who spoke, and how loudly, is kept."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = type(record.exc_info[1]).__name__ if record.exc_info and record.exc_info[1] else None
+        structlog.get_logger().log(
+            record.levelno, "library", logger=record.name, **({"error": error} if error is not None else {})
+        )
+
+
+class Telemetry:
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry` and `audit.ports.Observer`).
+
+    With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
+    files there, and any worker answers for all of them.
+    """
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._log = structlog.get_logger()
+        self._requests = Counter("medai_requests_total", "Answers.", ("method", "route", "status"), registry=registry)
+        self._request_seconds = Histogram(
+            "medai_request_seconds", "From the first byte in to the last one out.", ("route",),
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._refusals = Counter("medai_refusals_total", "Answers that are problems.", ("code",), registry=registry)
+        self._unrecorded = Counter(
+            "medai_unrecorded_total", "Answers or outcomes without a record.", ("reason",), registry=registry
+        )
+        self._inference_seconds = Histogram(
+            "medai_inference_seconds", "Decoding and the model, for one finding.", ("model",),
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._findings = Counter("medai_findings_total", "Findings.", ("model", "decision"), registry=registry)
+        self._admitted = Gauge(
+            "medai_admitted", "Requests to /infer inside.", multiprocess_mode="livesum", registry=registry
+        )
+        self._running = Gauge(
+            "medai_running", "Requests to /infer at work.", multiprocess_mode="livesum", registry=registry
+        )
+        self._batch_records = Histogram(
+            "medai_ledger_batch_records", "Records in a commit.", buckets=_RECORDS, registry=registry
+        )
+        self._commit_seconds = Histogram(
+            "medai_ledger_commit_seconds", "A commit to the ledger.", buckets=_SECONDS, registry=registry
+        )
+        self._ledger_events = Counter(
+            "medai_ledger_events_total", "What the ledger met.", ("event",), registry=registry
+        )
+
+    def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+        if code is not None:
+            self._refusals.labels(code).inc()
+        self._log.debug("answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000))
+
+    def unrecorded(self, reason: str) -> None:
+        self._unrecorded.labels(reason).inc()
+
+    def inferred(self, model: str, decision: str, seconds: float) -> None:
+        self._inference_seconds.labels(model).observe(seconds)
+        self._findings.labels(model, decision).inc()
+
+    def waiting(self, admitted: int, running: int) -> None:
+        self._admitted.set(admitted)
+        self._running.set(running)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """The error's class and the line of ours that it came from; its message may quote what was sent to us."""
+        self._log.error("failed", where=where, error=type(error).__name__, message=_origin(error))
+
+    def flushed(self, *, records: int, commit_us: int) -> None:
+        self._batch_records.observe(records)
+        self._commit_seconds.observe(commit_us / 1_000_000)
+
+    def event(self, code: str, message: str) -> None:
+        self._ledger_events.labels(code).inc()
+        self._log.warning("ledger", code=code, message=message)
+
+    def exposition(self) -> bytes:
+        """All workers' numbers in Prometheus's text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the package's own types end here
+        return generate_latest(registry)
+
+
+def _origin(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    last = frames[-1]
+    return f"{Path(last.filename).name}:{last.lineno} {last.name}"

@@ -1,0 +1,304 @@
+"""One worker's service, composed: models, decoders, ledger, and the two applications over them.
+
+`start` brings up everything in the order in which one needs the other, and fails closed: what it returns can
+answer. `Running.stop` goes the other way. This and the command line are where `audit.postgres` is known.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+from uuid import UUID, uuid4
+
+from audit import note, record, signing
+from audit import settings as ledger_settings
+from audit.anchors import FolderAnchor
+from audit.clock import SystemClock
+from audit.errors import AuditError
+from audit.ledger import Ledger
+from audit.ports import Reader
+from audit.postgres.reader import PostgresReader
+from audit.postgres.store import PostgresStore
+from service import settings as service_settings
+from service.adapters import model_store, secrets, telemetry
+from service.adapters.decoders_parent import PoolSettings
+from service.adapters.images import DecoderSettings, ImageDecoder
+from service.adapters.onnx_model import RuntimeSettings
+from service.adapters.tokens import TokenFile
+from service.domain import flow
+from service.domain.messages import Limits
+from service.errors import SettingInvalid
+from service.http import application
+from service.http import version as versions
+from service.http.internal import Internal
+from service.http.policy import Policy
+from service.settings import Settings
+
+DISTRIBUTION: Final = "medai-flow"
+_TICK_S: Final = 1.0
+_SWEEP_EVERY: Final = 60
+"""Ticks between two looks for windows that others left open."""
+_STRAGGLERS_S: Final = 5.0
+"""How long cancelled requests may take to record themselves before the ledger is closed."""
+
+
+class Readiness:
+    """Whether a finding could be given now. Models are checked before there is one of these."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.draining = False
+
+    def reason(self) -> str | None:
+        """Why not, or None."""
+        return "draining" if self.draining else self._ledger.unready()
+
+
+class Running:
+    """A worker that can answer, until it is drained and stopped."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        readiness: Readiness,
+        ledger: Ledger,
+        reader: Reader,
+        models: model_store.ModelStore,
+        parts: application.Parts,
+        metrics: telemetry.Telemetry,
+        resources: AsyncExitStack,
+    ) -> None:
+        self._settings = settings
+        self._readiness = readiness
+        self._ledger = ledger
+        self._reader = reader
+        self._models = models
+        self._clock = parts.clock
+        self._process_id = str(parts.process_id)
+        self._telemetry = metrics
+        self._resources = resources
+        self._application = application.create(parts)
+        self._housekeeping: asyncio.Task[None] | None = None
+        self.public = self._application.asgi
+        self.internal = Internal(
+            unready=readiness.reason, metrics=metrics.exposition, metrics_type=telemetry.CONTENT_TYPE
+        )
+
+    async def begin(self) -> None:
+        """On record as started; the windows that others left open begin to be closed."""
+        await self._ledger.append(
+            record.ServiceStarted(
+                format=record.FORMAT,
+                event_id=record.new_event_id(),
+                recorded_at_us=self._clock.now_us(),
+                process_id=self._process_id,
+                version=version(DISTRIBUTION),
+                commit=self._settings.commit,
+                release=None,
+                models=tuple(
+                    record.ModelRef(name=model.card.name, version=model.card.version, sha256=model.card.sha256)
+                    for model in self._models.all()
+                ),
+            )
+        )
+        self._housekeeping = asyncio.create_task(self._keep_house())
+
+    def drain(self) -> None:
+        """Not ready any more, and no new image is taken."""
+        self._readiness.draining = True
+        self._application.admission.draining = True
+
+    async def stop(self) -> None:
+        """What is under way has ended or is cut, windows are closed, the end is on record, nothing is left running."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STRAGGLERS_S):
+                await self.public.idle.wait()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            await asyncio.gather(self._housekeeping, return_exceptions=True)
+        try:
+            if self._ledger.unready() is None:
+                await self._application.windows.close_all()
+                await self._ledger.append(
+                    record.ServiceStopped(
+                        format=record.FORMAT,
+                        event_id=record.new_event_id(),
+                        recorded_at_us=self._clock.now_us(),
+                        process_id=self._process_id,
+                        requests=self.public.total_requests,
+                    )
+                )
+        except AuditError as error:
+            # The end is then not on record; the next start's sweep closes the windows without a count.
+            self._telemetry.failed("stop", error)
+        await self._resources.aclose()
+
+    async def _keep_house(self) -> None:
+        ticks = 0
+        while True:
+            try:
+                if self._ledger.unready() is None:
+                    await self._application.windows.close_past()
+                    if ticks % _SWEEP_EVERY == 0:
+                        await self._application.windows.sweep(self._reader)
+            except AuditError as error:
+                self._telemetry.failed("housekeeping", error)
+            ticks += 1
+            await asyncio.sleep(_TICK_S)
+
+
+async def start(settings: Settings, environment: Mapping[str, str], metrics: telemetry.Telemetry) -> Running:
+    """A worker that is on record as started. Raises `AuditError` or `ServiceError`: then nothing is left running."""
+    async with AsyncExitStack() as resources:
+        models = await asyncio.to_thread(_load_models, settings)
+        resources.callback(models.close)
+        decoder = ImageDecoder(_decoder_settings(settings))
+        resources.push_async_callback(decoder.close)
+        await decoder.start()
+        process_id = uuid4()
+        where = ledger_settings.places(environment)
+        signer = signing.load(where.signing_key)
+        ledger, reader = _ledger(environment, signer, process_id, metrics, resources)
+        await ledger.start()
+        resources.push_async_callback(ledger.close)
+        readiness = Readiness(ledger)
+        parts = application.Parts(
+            ledger=ledger,
+            infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
+            tokens=TokenFile(
+                service_settings.tokens_file(settings, where.home), now_us=SystemClock().now_us, failed=metrics.failed
+            ),
+            pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
+            telemetry=metrics,
+            clock=SystemClock(),
+            policy=_policy(settings),
+            process_id=process_id,
+            version=versions.encode(_version(settings, models, signer)),
+            unready=readiness.reason,
+        )
+        running = Running(
+            settings=settings,
+            readiness=readiness,
+            ledger=ledger,
+            reader=reader,
+            models=models,
+            parts=parts,
+            metrics=metrics,
+            resources=resources.pop_all(),
+        )
+    try:
+        await running.begin()
+    except BaseException:
+        await running.stop()
+        raise
+    return running
+
+
+def _ledger(
+    environment: Mapping[str, str],
+    signer: note.Signer,
+    process_id: UUID,
+    metrics: telemetry.Telemetry,
+    resources: AsyncExitStack,
+) -> tuple[Ledger, Reader]:
+    knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
+    if where.database_url is None or where.reader_url is None:
+        raise SettingInvalid("MEDAI_DATABASE_URL: a worker needs one; `medai serve` gives it the embedded PostgreSQL's")
+    store = PostgresStore(
+        where.database_url,
+        connect_timeout_ms=knobs.connect_timeout_ms,
+        statement_timeout_ms=knobs.statement_timeout_ms,
+        lock_timeout_ms=knobs.lock_timeout_ms,
+    )
+    resources.push_async_callback(store.close)
+    reader = PostgresReader(
+        where.reader_url,
+        connect_timeout_ms=knobs.connect_timeout_ms,
+        statement_timeout_ms=knobs.reader_statement_timeout_ms,
+        connections=knobs.reader_connections,
+    )
+    resources.push_async_callback(reader.close)
+    ledger = Ledger(
+        store=store,
+        reader=reader,
+        signer=signer,
+        anchor=FolderAnchor(where.anchors, (signer.verifier,)),
+        clock=SystemClock(),
+        settings=knobs,
+        process_id=str(process_id),
+        observer=metrics,
+    )
+    return ledger, reader
+
+
+def _load_models(settings: Settings) -> model_store.ModelStore:
+    shipped = (model_store.BUNDLED,) if settings.shipped_models == "yes" else ()
+    return model_store.load((*shipped, *service_settings.model_folders(settings)), runtime_settings(settings))
+
+
+def runtime_settings(settings: Settings) -> RuntimeSettings:
+    return RuntimeSettings(
+        inference_threads=settings.inference_threads,
+        intra_op_threads=settings.intra_op_threads,
+        optimization=settings.optimization,
+    )
+
+
+def _decoder_settings(settings: Settings) -> DecoderSettings:
+    return DecoderSettings(
+        threads=settings.decoder_threads,
+        pool=PoolSettings(workers=settings.decoder_processes, memory_mib=settings.decoder_memory_mib),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+        max_inflated_bytes=settings.max_inflated_bytes,
+        deadline_ms=settings.decode_deadline_ms,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    shared = set(Policy.__struct_fields__) & set(Settings.__struct_fields__) - {"trusted_proxies"}
+    return Policy(
+        trusted_proxies=service_settings.proxies(settings), **{name: getattr(settings, name) for name in shared}
+    )
+
+
+def _version(settings: Settings, models: model_store.ModelStore, signer: note.Signer) -> versions.Version:
+    runtime = model_store.runtimes(models.all())[0]
+    return versions.Version(
+        service=DISTRIBUTION,
+        version=version(DISTRIBUTION),
+        commit=settings.commit,
+        release="unreleased",
+        models=tuple(
+            versions.ModelVersion(
+                name=model.card.name,
+                version=model.card.version,
+                sha256=model.card.sha256,
+                title=model.card.title,
+                notice=model.card.notice,
+            )
+            for model in models.all()
+        ),
+        ledger=versions.LedgerVersion(origin=signer.name, verifier_key=str(signer.verifier)),
+        runtime=versions.RuntimeVersion(
+            name=runtime.name,
+            version=runtime.version,
+            provider=runtime.provider,
+            optimization=runtime.optimization,
+            options={
+                "inference_threads": str(settings.inference_threads),
+                "intra_op_threads": str(settings.intra_op_threads),
+                "allow_spinning": "0",
+                "execution_mode": "sequential",
+            },
+        ),
+    )
