@@ -8,6 +8,7 @@ import pytest
 from audit import settings as audit_settings
 from audit.errors import AuditError
 from sbom.errors import SbomError
+from service import cli
 from service import settings as service_settings
 from service.errors import ServiceError
 from service.http import problems
@@ -98,6 +99,21 @@ def test_the_page_of_errors_names_every_code_that_a_command_may_end_with(errors_
     codes = {*_codes(AuditError), *_codes(ServiceError), *_codes(SbomError)}
     roots = {AuditError.code, ServiceError.code, SbomError.code}
     assert sorted(codes - roots - set(ROW.findall(errors_page))) == []
+
+
+def test_the_readme_names_every_command(readme):
+    commands = [" ".join(words) for words in cli.COMMANDS]
+    assert [command for command in commands if f"medai {command}" not in readme] == []
+
+
+def test_help_lists_every_command_that_scripts_rely_on(capsys):
+    cli.main(["--help"])
+    shown = capsys.readouterr().out
+    promised = (
+        "serve", "demo", "migrate", "ledger init", "token issue", "token list", "token revoke", "model list",
+        "model verify", "audit key", "audit verify", "audit record",
+    )  # fmt: skip
+    assert [command for command in promised if f"medai {command} " not in shown] == []
 
 
 def test_the_readme_begins_with_the_two_commands(readme):
