@@ -237,11 +237,9 @@ async def _reader() -> AsyncIterator[Reader]:
 
 @contextlib.asynccontextmanager
 async def _store_and_reader() -> AsyncIterator[tuple[Store, Reader]]:
-    from audit.postgres.store import PostgresStore
-
     settings = ledger_settings(os.environ)
     with _database(places(os.environ)) as database:
-        store, reader = PostgresStore(database.writer_url, settings), _open_reader(database.reader_url, settings)
+        store, reader = _open_store(database.writer_url, settings), _open_reader(database.reader_url, settings)
         try:
             yield store, reader
         finally:
@@ -252,7 +250,23 @@ async def _store_and_reader() -> AsyncIterator[tuple[Store, Reader]]:
 def _open_reader(url: str, settings: LedgerSettings) -> Reader:
     from audit.postgres.reader import PostgresReader
 
-    return PostgresReader(url, settings)
+    return PostgresReader(
+        url,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        statement_timeout_ms=settings.reader_statement_timeout_ms,
+        connections=settings.reader_connections,
+    )
+
+
+def _open_store(url: str, settings: LedgerSettings) -> Store:
+    from audit.postgres.store import PostgresStore
+
+    return PostgresStore(
+        url,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        statement_timeout_ms=settings.statement_timeout_ms,
+        lock_timeout_ms=settings.lock_timeout_ms,
+    )
 
 
 def _print(line: str) -> int:

@@ -88,21 +88,25 @@ class Ledger:
             self._tasks.append(task)
 
     async def close(self) -> None:
-        """Write what waits (at most `append_deadline_ms`), anchor the last checkpoint, stop."""
+        """Write what waits (at most `append_deadline_ms`), anchor the last checkpoint, stop. Twice is once."""
+        if not self._tasks:
+            return
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.append_deadline_ms / 1000
-        while (self._pending or self._flying) and self.unready() is None and loop.time() < until:
+        while (self._pending or self._flying) and self.unready() is None and loop.time() < until:  # noqa: ASYNC110  # once, at the end
             await asyncio.sleep(0.005)
         self._down = "the ledger is closed"
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
         try:
             if self._dead is None:
                 await self._publish()
-        except LedgerUnavailable:
-            pass  # the next start signs and anchors what this one could not
+        except AuditError as error:
+            # The next start signs and anchors what this one could not.
+            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")
 
     # -- audit.ports.Recorder
 

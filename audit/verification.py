@@ -6,6 +6,7 @@ best: a superuser who rewrites it and recomputes all hashes leaves no trace insi
 """
 
 import asyncio
+import itertools
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +24,7 @@ OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
 
 _ROWS_A_READ: Final = 16 * TILE
+MAX_STRETCH: Final = 1 << 18
 MAX_FOUND: Final = 1_000  # per stretch: a ledger with more faults than this is not read for the next one
 
 
@@ -42,6 +44,7 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
     first: int
     end: int
+    final: bool
     origin: str
     tolerance_us: int
     schema: bool
@@ -70,11 +73,13 @@ async def verify(
             raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")
         genesis = await _genesis(reader)
         published = await reader.checkpoint()
+        uncovered = await _uncovered(reader, size)
     finally:
         await reader.close()
     if isinstance(genesis, Found):
         return _report(verifier.name, size, 0, [genesis])
-    found = _check_key(genesis, verifier) + _check_sizes(size, held) + _check_published(published, verifier, held, size)
+    found = uncovered + _check_key(genesis, verifier) + _check_sizes(size, held)
+    found += _check_published(published, verifier, held)
     stretches = _split(size, genesis, held, processes=processes, schema=schema)
     found += await _walk_all(open_reader, stretches, processes)
     return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
@@ -94,6 +99,16 @@ async def _genesis(reader: Reader) -> Genesis | Found:
     return Found(fault="record_edited", first=0, end=1, message="record 0 is not a genesis record")
 
 
+async def _uncovered(reader: Reader, size: int) -> list[Found]:
+    """Records after the last batch: `ledger.append` writes none, and a batch written meanwhile covers its own."""
+    after = len(await reader.leaf_hashes(size, size + MAX_STRETCH))
+    covered = (await reader.head()).size
+    if size + after <= covered:
+        return []
+    message = f"records from {covered} belong to no batch"
+    return [Found(fault="inserted", first=covered, end=size + after, message=message)]
+
+
 def _check_key(genesis: Genesis, verifier: note.Verifier) -> list[Found]:
     if genesis.verifier_key == str(verifier):
         return []
@@ -110,7 +125,7 @@ def _check_sizes(size: int, held: dict[int, bytes]) -> list[Found]:
 
 
 def _check_published(
-    published: tuple[int, bytes] | None, verifier: note.Verifier, held: dict[int, bytes], size: int
+    published: tuple[int, bytes] | None, verifier: note.Verifier, held: dict[int, bytes]
 ) -> list[Found]:
     """The checkpoint that the database itself publishes must be signed; its root is walked like an anchor's."""
     if published is None:
@@ -128,20 +143,22 @@ def _check_published(
 def _split(
     size: int, genesis: Genesis, held: dict[int, bytes], *, processes: int, schema: bool
 ) -> list[Stretch]:
-    """Stretches of whole tiles, about four for each process, so that a slow one does not hold up the rest."""
+    """Stretches of whole tiles: at least four for each process, so that a slow one does not hold up the rest,
+    and none longer than `MAX_STRETCH`, because its batches are held in memory."""
     tiles = -(-size // TILE)
-    count = max(1, min(tiles, processes * 4 if processes > 1 else 1))
+    count = max(min(tiles, processes * 4 if processes > 1 else 1), -(-size // MAX_STRETCH))
     edges = [tiles * part // count * TILE for part in range(count)] + [size]
     return [
         Stretch(
             first=first,
             end=end,
+            final=end == size,
             origin=genesis.origin,
             tolerance_us=genesis.clock_tolerance_us,
             schema=schema,
             roots={at: root for at, root in held.items() if first < at <= end},
         )
-        for first, end in zip(edges, edges[1:], strict=False)
+        for first, end in itertools.pairwise(edges)
     ]
 
 
@@ -171,37 +188,53 @@ async def walk(open_reader: OpenReader, stretch: Stretch) -> list[Found]:
 
 
 async def _walk(reader: Reader, stretch: Stretch) -> list[Found]:
-    linked, frontier = await _state(reader, stretch)
+    before = await _before(reader, stretch)
     expected = Expected(
         batches=await reader.batches(stretch.first, stretch.end),
         nodes=await reader.completed(stretch.first, stretch.end),
+        covered=before.covered,
+        final=stretch.final,
         roots=stretch.roots,
         tolerance_us=stretch.tolerance_us,
     )
     steps = Walk(
-        size=stretch.first, frontier=frontier, chain=linked, expected=expected, schema=stretch.schema
+        size=stretch.first, frontier=before.frontier, chain=before.chain, expected=expected, schema=stretch.schema
     )
     async for rows in reader.rows(stretch.first, stretch.end, _ROWS_A_READ):
-        for at in range(0, len(rows), TILE):
-            steps.tile(rows[at : at + TILE])
+        page_end = min(stretch.end, steps.size + _ROWS_A_READ)
+        for at in range(0, page_end - steps.size, TILE):
+            if not steps.tile(rows[at : at + TILE], min(page_end, steps.size + TILE)):
+                return steps.found
         if len(steps.found) >= MAX_FOUND:
             return steps.found
     steps.close()
     return steps.found
 
 
-async def _state(reader: Reader, stretch: Stretch) -> tuple[bytes, tuple[bytes, ...]]:
-    """The chain hash and frontier at a stretch's start, from what the stretches before it will have verified."""
+class _Before(Struct, frozen=True, kw_only=True):
+    """The state at a stretch's start, from what the stretches before it will have verified."""
+
+    chain: bytes
+    frontier: tuple[bytes, ...]
+    covered: int
+
+
+async def _before(reader: Reader, stretch: Stretch) -> _Before:
     if stretch.first == 0:
-        return chain.start(stretch.origin), ()
-    before = await reader.batch_before(stretch.first)
-    between = await reader.leaf_hashes(before.size, stretch.first)
-    return chain.extend(before.chain, between), await tree.frontier(reader, stretch.first)
+        return _Before(chain=chain.start(stretch.origin), frontier=(), covered=0)
+    batch = await reader.batch_before(stretch.first)
+    between = await reader.leaf_hashes(batch.size, stretch.first)
+    return _Before(
+        chain=chain.extend(batch.chain, between),
+        frontier=await tree.frontier(reader, stretch.first),
+        covered=batch.size,
+    )
 
 
 def _report(origin: str, size: int, anchored: int, found: Sequence[Found]) -> Report:
-    if found:
-        code, words = 1, f"ALTERED OR BROKEN: {len(found)} finding(s) in the {size} records of {origin}"
+    steps_back = sum(one.fault == "time" for one in found)
+    if len(found) > steps_back:
+        code, words = 1, f"ALTERED OR BROKEN: {len(found) - steps_back} finding(s) in the {size} records of {origin}"
     elif anchored == 0:
         code = 3
         words = f"consistent but unattested: {size} records of {origin}; no anchor vouches for any of them"
@@ -210,5 +243,7 @@ def _report(origin: str, size: int, anchored: int, found: Sequence[Found]) -> Re
         words = f"valid up to the anchor at size {anchored}; the {size - anchored} records after it are consistent"
     else:
         code, words = 0, f"valid up to the anchor: all {size} records of {origin}"
+    if steps_back:  # a corrected clock is to be explained, and is no alteration
+        words += f"; the service's clock stepped back {steps_back} time(s)"
     return Report(exit_code=code, words=words, origin=origin, size=size, anchored=anchored, found=tuple(found))
 

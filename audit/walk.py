@@ -9,20 +9,16 @@ Pure: rows come in, findings come out.
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final, Literal
-from uuid import UUID
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from audit import merkle, record
 from audit.derived import columns_of
 from audit.errors import Malformed
-from audit.ports import Batch
+from audit.ports import Batch, Row
 
 TILE: Final = 256  # C2SP tlog-tiles: 2^8 leaf hashes a tile
-
-Row = tuple[Any, ...]
-"""(index, event id, record bytes, leaf hash, *search columns in the order of `derived.COLUMNS`)."""
 
 Fault = Literal[
     "record_edited",
@@ -51,6 +47,10 @@ class Expected(Struct, frozen=True, kw_only=True):
 
     batches: Sequence[Batch]
     nodes: dict[tuple[int, int], bytes]
+    covered: int
+    """Where the last batch before the walk's start ends."""
+    final: bool
+    """Whether the ledger ends where the walk does: then no record may be left without a batch."""
     roots: dict[int, bytes]
     """Tree size -> root of an anchored checkpoint, for sizes after the walk's start."""
     tolerance_us: int
@@ -78,11 +78,18 @@ class Walk:
         self._seen_nodes = 0
         self._agreed = size
         self._latest_us = 0
-        self._shift = 0
-        self._covered = expected.batches[0].first if expected.batches else size
+        self._covered = expected.covered
 
-    def tile(self, rows: Sequence[Row]) -> None:
-        """The next up to 256 records; fewer only at the ledger's end."""
+    def tile(self, rows: Sequence[Row], end: int) -> bool:
+        """The records [size, end), at most 256, fewer only at the ledger's end; False where one is missing.
+
+        Then the walk is over: nothing after a gap can be told from what was rewritten.
+        """
+        there = {row[0] for row in rows}
+        missing = [at for at in range(self.size, end) if at not in there]
+        if missing:
+            self._report("deleted", missing[0], missing[-1] + 1, f"record {missing[0]} is missing")
+            return False
         leaves = self._leaves(rows)
         levels = [leaves]
         while len(levels[-1]) > 1:
@@ -94,10 +101,11 @@ class Walk:
         self.size += len(leaves)
         if len(leaves) == TILE:
             self._complete(levels[8][0])
+        return True
 
     def close(self) -> None:
         """After the last tile: nothing that was expected may be left over."""
-        if self._covered < self.size:
+        if self._expected.final and self._covered < self.size:
             self._report("inserted", self._covered, self.size, f"records from {self._covered} belong to no batch")
         if self._batch is not None:
             self._report("deleted", self.size, self._batch.size, f"a batch ends at {self._batch.size}, no record does")
@@ -112,26 +120,23 @@ class Walk:
     def _leaves(self, rows: Sequence[Row]) -> list[bytes]:
         """Each record's leaf hash, recomputed; whatever is stored beside the record is compared with it."""
         leaves = []
-        for at, row in enumerate(rows, self.size):
+        for row in rows:
             index, event_id, body, stored = row[:4]
             leaf = sha256(b"\x00" + body).digest()
             leaves.append(leaf)
-            if index != at + self._shift:
-                self._report("deleted", at + self._shift, index, f"record {at + self._shift} is missing: {index} is next")
-                self._shift = index - at
             if stored != leaf:
                 self._report("hash_edited", index, index + 1, f"record {index}: its leaf hash is not that of its bytes")
             if self._schema:
                 self._check_columns(index, event_id, body, row[4:])
         return leaves
 
-    def _check_columns(self, at: int, event_id: UUID, body: bytes, columns: tuple[object, ...]) -> None:
+    def _check_columns(self, at: int, event_id: str, body: bytes, columns: tuple[object, ...]) -> None:
         try:
             entry = record.decode(body)
         except Malformed:
             self._report("record_edited", at, at + 1, f"record {at}: its bytes are not a record's")
             return
-        if columns != columns_of(entry) or entry.event_id != str(event_id):
+        if columns != columns_of(entry) or entry.event_id != event_id:
             self._report("derived_column", at, at + 1, f"record {at}: a search column is not what the record says")
         moment = entry.recorded_at_us
         if moment > self._latest_us:

@@ -1,0 +1,367 @@
+"""One process's way into the ledger, over a store in memory that can be told to misbehave."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from audit import evidence, genesis, record, signing
+from audit.acceptance import accept
+from audit.anchors import FolderAnchor
+from audit.clock import SystemClock
+from audit.errors import LedgerExists, LedgerForked, LedgerNotInitialised, LedgerUnavailable, RecordRefused
+from audit.ledger import Ledger
+from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
+from audit.ports import Batch
+from audit.receipt import Policy
+from audit.record import Outage, Outcome
+from audit.settings import LedgerSettings
+
+QUICK = LedgerSettings(
+    linger_us=2_000,
+    append_deadline_ms=300,
+    retry_first_ms=5,
+    retry_last_ms=20,
+    probe_interval_ms=10,
+    anchor_interval_ms=20,
+)
+
+
+class Events:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+        self.batches: list[int] = []
+
+    def flushed(self, *, records: int, commit_us: int) -> None:
+        self.batches.append(records)
+
+    def event(self, code: str, message: str) -> None:
+        self.codes.append(code)
+
+
+class World:
+    """A database, a key and an anchor folder; `ledger()` is one process that uses them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = MemoryDatabase()
+        self.store, self.reader = MemoryStore(self.database), MemoryReader(self.database)
+        self.signer = signing.create(folder / "signing.key", "log.example/unit")
+        self.anchor = FolderAnchor(folder / "anchors", (self.signer.verifier,))
+        self.events = Events()
+        self.running: list[Ledger] = []
+
+    async def begin(self, settings: LedgerSettings = QUICK) -> Ledger:
+        await genesis.initialise(self.store, self.reader, self.signer, SystemClock())
+        return await self.ledger(settings)
+
+    async def ledger(self, settings: LedgerSettings = QUICK) -> Ledger:
+        ledger = Ledger(
+            store=self.store,
+            reader=self.reader,
+            signer=self.signer,
+            anchor=self.anchor,
+            clock=SystemClock(),
+            settings=settings,
+            process_id=record.new_event_id(),
+            observer=self.events,
+        )
+        await ledger.start()
+        self.running.append(ledger)
+        return ledger
+
+    def of_kind(self, kind: type) -> list[object]:
+        return [entry for entry in self.database.entries if isinstance(entry, kind)]
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Callable[[Callable[[World], Awaitable[None]]], None]:
+    """Runs an async test over a fresh world, bounded in time, and closes every ledger that it started."""
+
+    def run(test: Callable[[World], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            world = World(tmp_path)
+            try:
+                await asyncio.wait_for(test(world), 20)
+            finally:
+                world.database.reachable = True
+                for ledger in world.running:
+                    await ledger.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.005)
+
+
+def test_an_append_returns_a_receipt_that_verifies_offline(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        proven = await ledger.append(entries.request())
+        verdict = evidence.check_receipt(proven.proof, Policy(logs=(world.signer.verifier,)))
+        assert (proven.index, verdict.exit_code) == (1, 0)
+
+    story(test)
+
+
+def test_every_receipt_of_a_crowd_verifies_and_indices_are_contiguous(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        proofs = await asyncio.gather(*(ledger.append(entries.request()) for _ in range(300)))
+        assert sorted(proven.index for proven in proofs) == list(range(1, 301))
+        policy = Policy(logs=(world.signer.verifier,))
+        assert {evidence.check_receipt(proven.proof, policy).exit_code for proven in proofs} == {0}
+
+    story(test)
+
+
+def test_requests_of_one_moment_share_one_commit(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+
+        async def request() -> None:
+            ledger.enter()
+            await asyncio.sleep(0)
+            await ledger.append(entries.request())
+            ledger.leave()
+
+        await asyncio.gather(*(request() for _ in range(16)))
+        assert world.events.batches == [16]
+
+    story(test)
+
+
+def test_a_second_genesis_is_refused(story) -> None:
+    async def test(world: World) -> None:
+        await world.begin()
+        with pytest.raises(LedgerExists):
+            await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
+
+    story(test)
+
+
+def test_a_ledger_without_record_0_does_not_start(story) -> None:
+    async def test(world: World) -> None:
+        with pytest.raises(LedgerNotInitialised):
+            await world.ledger()
+
+    story(test)
+
+
+def test_a_record_that_became_durable_while_its_answer_was_lost_is_there_once(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.failures = ["after"]
+        entry = entries.request()
+        proven = await ledger.append(entry)
+        ids = [stored.event_id for stored in world.database.stored]
+        assert (ids.count(record.event_uuid(entry)), proven.index) == (1, 1)
+
+    story(test)
+
+
+def test_a_batch_is_tried_again_with_the_same_records_and_no_newer_ones(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.failures = ["after"]
+        first = asyncio.create_task(ledger.append(entries.request()))
+        await until(lambda: world.database.head.size == 2)
+        await first
+        await ledger.append(entries.request())
+        assert [batch.size - batch.first for batch in world.database.batches][1] == 1
+
+    story(test)
+
+
+def test_while_the_database_is_away_appends_are_refused_at_once(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.reachable = False
+        await until(lambda: ledger.unready() is not None)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.append(entries.request())
+
+    story(test)
+
+
+def test_when_the_database_is_back_records_are_taken_without_a_restart(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.reachable = False
+        await until(lambda: ledger.unready() is not None)
+        world.database.reachable = True
+        await until(lambda: ledger.unready() is None)
+        assert (await ledger.append(entries.request())).index > 0
+
+    story(test)
+
+
+def test_an_outage_is_on_record_with_its_span_and_its_refusals(story) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.reachable = False
+        await until(lambda: ledger.unready() is not None)
+        ledger.refused(SystemClock().now_us())
+        ledger.refused(SystemClock().now_us())
+        world.database.reachable = True
+        await until(lambda: bool(world.of_kind(Outage)))
+        (outage,) = world.of_kind(Outage)
+        assert isinstance(outage, Outage)
+        assert (outage.refused, outage.from_us < outage.to_us) == (2, True)
+
+    story(test)
+
+
+def test_the_outage_is_the_first_new_record_after_it(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.reachable = False
+        await until(lambda: ledger.unready() is not None)
+        world.database.reachable = True
+        await until(lambda: ledger.unready() is None)
+        await ledger.append(entries.request())
+        assert isinstance(world.database.entries[1], Outage)
+
+    story(test)
+
+
+def test_a_refused_record_that_became_durable_later_is_followed_by_its_outcome(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.reachable = False
+        entry = entries.request()
+        with pytest.raises(LedgerUnavailable):
+            await ledger.append(entry)
+        world.database.reachable = True
+        await until(lambda: bool(world.of_kind(Outcome)))
+        (outcome,) = world.of_kind(Outcome)
+        assert isinstance(outcome, Outcome)
+        assert (outcome.outcome, outcome.request_id) == ("answer_replaced", entry.request_id)
+
+    story(test)
+
+
+def test_one_bad_record_fails_alone_in_its_batch(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        twice = entries.request()
+        await ledger.append(twice)
+        again = msgspec.structs.replace(twice, status=418)  # the same id with other bytes
+        results = await asyncio.gather(
+            *(ledger.append(entry) for entry in (entries.request(), again, entries.request())), return_exceptions=True
+        )
+        assert [type(result).__name__ for result in results] == ["Proven", "RecordRefused", "Proven"]
+        assert isinstance(results[1], RecordRefused)
+
+    story(test)
+
+
+def test_records_of_other_processes_are_taken_into_the_tree(story, entries) -> None:
+    async def test(world: World) -> None:
+        one, other = await world.begin(), await world.ledger()
+        policy = Policy(logs=(world.signer.verifier,))
+        for _ in range(5):
+            for ledger in (one, other):
+                proven = await ledger.append(entries.request())
+                assert evidence.check_receipt(proven.proof, policy).exit_code == 0
+        assert world.database.head.size == 11
+
+    story(test)
+
+
+def test_a_rewritten_history_stops_this_process_for_good(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin(msgspec.structs.replace(QUICK, anchor_interval_ms=1_000))
+        await ledger.append(entries.request())
+        last = world.database.batches[-1]
+        rewritten = tuple(bytes(32) for _ in last.frontier)
+        world.database.batches[-1] = Batch(first=last.first, size=last.size, chain=last.chain, frontier=rewritten)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.append(entries.request())
+        with pytest.raises(LedgerUnavailable):
+            await ledger.append(entries.request())
+        assert world.events.codes == ["forked"]
+
+    story(test)
+
+
+def test_a_database_shorter_than_its_anchor_is_not_started_on(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        await ledger.append(entries.request())
+        await ledger.close()
+        database = world.database
+        database.stored.pop(), database.entries.pop(), database.batches.pop()
+        database.checkpoints.clear()
+        with pytest.raises(LedgerForked):
+            await world.ledger()
+
+    story(test)
+
+
+def test_a_database_with_another_root_than_its_anchor_is_not_started_on(story, entries, tmp_path) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        await ledger.append(entries.request())
+        await ledger.close()
+        world.database = MemoryDatabase()
+        world.store, world.reader = MemoryStore(world.database), MemoryReader(world.database)
+        other = await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
+        body = record.encode(entries.request(event_id=other.event_id.replace("-4", "-5", 1)))
+        await world.store.append(1, [record.event_uuid(record.decode(body))], [body])
+        with pytest.raises(LedgerForked):
+            await world.ledger()
+
+    story(test)
+
+
+def test_another_timeline_is_checked_before_records_are_signed_on_it(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        world.database.readiness = msgspec.structs.replace(world.database.readiness, timeline=2)
+        await until(lambda: "timeline_changed" in world.events.codes)
+        await ledger.append(entries.request())
+        await until(lambda: (world.anchor.newest() or pytest.fail("no anchor")).timeline == 2)
+
+    story(test)
+
+
+def test_a_database_that_loses_what_it_acknowledges_is_refused(story) -> None:
+    async def test(world: World) -> None:
+        await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
+        world.database.readiness = msgspec.structs.replace(world.database.readiness, durable=False)
+        with pytest.raises(LedgerUnavailable):
+            await accept(world.store, world.reader, world.anchor, world.signer.verifier)
+
+    story(test)
+
+
+def test_every_signed_checkpoint_is_anchored_within_the_interval(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        await ledger.append(entries.request())
+        await until(lambda: 2 in world.database.checkpoints)
+        newest = world.anchor.newest()
+        assert newest is not None and newest.checkpoint.encode() == world.database.checkpoints[2]
+
+    story(test)
+
+
+def test_records_left_unsigned_by_a_crash_are_signed_at_the_next_start(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        body = record.encode(entry := entries.request())
+        await world.store.append(1, [record.event_uuid(entry)], [body])  # durable, and its process died
+        await ledger.close()
+        await world.ledger()
+        newest = world.anchor.newest()
+        assert newest is not None and newest.size == 2
+
+    story(test)
