@@ -106,7 +106,9 @@ def a_prediction(answer: dict[str, object]) -> record.Prediction:
     )
 
 
-def log_of(body: bytes, answer: dict[str, object], *, index: int = 5, size: int = 13, name: str = "log.example/a") -> Log:
+def log_of(
+    body: bytes, answer: dict[str, object], *, index: int = 5, size: int = 13, name: str = "log.example/a"
+) -> Log:
     """A signed log that holds `body` at `index`, and the answer with its ledger member."""
     signer = note.Signer.generate(name, bytes(range(32)))
     leaves = [hashlib.sha256(bytes([at])).digest() for at in range(size)]

@@ -258,7 +258,7 @@ CONSISTENCY = {
     "same-size-with-path": lambda c: {**c, "old_size": 13, "old_root": c["new_root"]},
     "empty-tree-with-path": lambda c: {**c, "old_size": 0, "old_root": merkle.EMPTY_ROOT},
     "empty-tree-with-another-root": lambda c: {**c, "old_size": 0, "path": ()},
-    "both-empty-with-another-root": lambda c: {**c, "old_size": 0, "new_size": 0, "new_root": c["old_root"], "path": ()},
+    "both-empty-with-another-root": lambda c: {**c, "old_size": 0, "new_size": 0, "path": ()},
 }
 
 
