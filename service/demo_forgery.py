@@ -1,19 +1,24 @@
 """What somebody with power might do to an answer or to the database, done to copies, and how it is found."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg import conninfo, sql
 
+from audit.settings import places
 from service.demo_service import DemonstrationFailed, medai
 
 COPY: Final = "medai_demo_copy"
+ANCHOR_LIMIT_S: Final = 10
 Alter = Callable[[int, bytes], bytes]
 
 
@@ -56,15 +61,16 @@ def rewrite_database(home: Path, admin_url: str, index: int) -> None:
     """
     copy_url = conninfo.make_conninfo(admin_url, dbname=COPY)
     try:
-        _create_copy(home, admin_url, copy_url)
-        honest = _verify(home, copy_url)
+        environment = _environment(home, admin_url, copy_url, index)
+        _create_copy(home, admin_url, copy_url, environment)
+        honest = medai(home, "audit", "verify", environment=environment)
         print(f"    a copy of the database, untouched:\n      {words(honest)}", flush=True)
         if honest.returncode != 0:
             raise DemonstrationFailed("an untouched copy of the database does not verify")
         with psycopg.connect(admin_url) as source, psycopg.connect(copy_url) as copy:
             _empty(copy)
             _fill(source, copy, lambda at, body: _flipped(body) if at == index else body)
-        forged = _verify(home, copy_url)
+        forged = medai(home, "audit", "verify", environment=environment)
         print(
             f"    record {index} rewritten by the superuser, all hashes recomputed:\n      {words(forged)}", flush=True
         )
@@ -76,20 +82,27 @@ def rewrite_database(home: Path, admin_url: str, index: int) -> None:
         _drop_copy(admin_url)
 
 
-def _environment(copy_url: str) -> dict[str, str]:
-    names = ("MEDAI_DATABASE_URL", "MEDAI_DATABASE_READER_URL", "MEDAI_DATABASE_ADMIN_URL")
-    return dict.fromkeys(names, copy_url)
+def _environment(home: Path, admin_url: str, copy_url: str, index: int) -> dict[str, str]:
+    """What makes `medai` look at the copy: its database, and a copy of the anchors that was made before it, since
+    a service that still runs goes on appending and anchoring. Record `index` is anchored when this returns."""
+    until = time.monotonic() + ANCHOR_LIMIT_S
+    with psycopg.connect(admin_url, autocommit=True) as source:
+        # A checkpoint is published after it was anchored.
+        while not source.execute("SELECT 1 FROM ledger.checkpoints WHERE size > %s LIMIT 1", (index,)).fetchone():
+            if time.monotonic() > until:
+                raise DemonstrationFailed(f"record {index} was not anchored within {ANCHOR_LIMIT_S} s")
+            time.sleep(0.1)
+    anchors = home / "demo" / "anchors-copy"
+    shutil.copytree(places({**os.environ, "MEDAI_HOME": str(home)}).anchors, anchors)
+    urls = dict.fromkeys(("MEDAI_DATABASE_URL", "MEDAI_DATABASE_READER_URL", "MEDAI_DATABASE_ADMIN_URL"), copy_url)
+    return {**urls, "MEDAI_ANCHOR_FOLDER": str(anchors)}
 
 
-def _verify(home: Path, copy_url: str) -> "subprocess.CompletedProcess[str]":
-    return medai(home, "audit", "verify", environment=_environment(copy_url))
-
-
-def _create_copy(home: Path, admin_url: str, copy_url: str) -> None:
+def _create_copy(home: Path, admin_url: str, copy_url: str, environment: Mapping[str, str]) -> None:
     _drop_copy(admin_url)
     with psycopg.connect(admin_url, autocommit=True) as source:
         source.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(COPY)))
-    migrated = medai(home, "migrate", environment=_environment(copy_url))
+    migrated = medai(home, "migrate", environment=environment)
     if migrated.returncode:
         raise DemonstrationFailed(f"medai migrate on the copy: {words(migrated)}")
     with psycopg.connect(admin_url) as source, psycopg.connect(copy_url) as copy:
