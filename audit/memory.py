@@ -38,6 +38,7 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.stored: list[Stored] = []
         self.entries: list[Record] = []
+        self.places: dict[UUID, int] = {}
         self.batches: list[Batch] = []
         self.subtrees: dict[tuple[int, int], bytes] = {}
         self.checkpoints: dict[int, bytes] = {}
@@ -136,7 +137,9 @@ def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID]
 
 def _known_batch(database: MemoryDatabase, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Batch | None:
     """The batch that these records are, None where none of their ids is known."""
-    known = [one for one in database.stored if one.event_id in set(event_ids)]
+    known = [
+        database.stored[at] for at in sorted({database.places[id_] for id_ in event_ids if id_ in database.places})
+    ]
     if not known:
         return None
     batch = next((one for one in database.batches if one.first == known[0].index), None)
@@ -157,6 +160,7 @@ def _store(database: MemoryDatabase, head: Head, event_ids: Sequence[UUID], reco
         raise error("ledger: record 0 is there already; a log begins once")
     leaves = [merkle.leaf_hash(body) for body in records]
     for index, (event_id, body, leaf) in enumerate(zip(event_ids, records, leaves, strict=True), head.size):
+        database.places[event_id] = index
         database.stored.append(Stored(index=index, event_id=event_id, body=body, leaf_hash=leaf))
         _complete(database, index + 1)
     database.entries += entries

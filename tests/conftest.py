@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
 import pytest
 from hypothesis import settings
 
+from audit import record
 from audit.postgres import embedded, migrate
 from audit.postgres.embedded import Cluster
 
@@ -60,3 +61,43 @@ def database(cluster) -> Iterator[Cluster]:
     yield own
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {own.database} WITH (FORCE)")
+
+
+class Entries:
+    """Records to append: each is new, valid and of nobody."""
+
+    ORIGIN = "log.example/entries"
+
+    def genesis(self, **other) -> record.Genesis:
+        made = record.Genesis(
+            format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=1, origin=self.ORIGIN,
+            verifier_key=f"{self.ORIGIN}+00000000+AAAA", formats=(record.FORMAT,), clock_tolerance_us=10_000_000,
+        )  # fmt: skip
+        return msgspec.structs.replace(made, **other)
+
+    def request(self, **other) -> record.Request:
+        made = record.Request(
+            format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=2, request_id=record.new_event_id(),
+            correlation_id=record.new_event_id(), method="GET", route="/health", status=200,
+            peer=f"test:{'0' * 64}", release=None,
+        )  # fmt: skip
+        return msgspec.structs.replace(made, **other)
+
+    def window(self, **other) -> record.Window:
+        made = record.Window(
+            format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=3, phase="opened", subject="public",
+            peer=f"test:{'1' * 64}", minute_us=60_000_000, process_id=record.new_event_id(), release=None,
+        )  # fmt: skip
+        return msgspec.structs.replace(made, **other)
+
+    def sent(self, *entries: record.Record) -> tuple[list[UUID], list[bytes]]:
+        """Ids and bytes, as `Store.append` takes them."""
+        return [record.event_uuid(entry) for entry in entries], [record.encode(entry) for entry in entries]
+
+    def batch(self, count: int) -> tuple[list[UUID], list[bytes]]:
+        return self.sent(*(self.request() for _ in range(count)))
+
+
+@pytest.fixture(scope="session")
+def entries() -> Entries:
+    return Entries()

@@ -1,0 +1,182 @@
+"""What every reader gives back of what was appended."""
+
+import pytest
+
+from audit import merkle, record
+from audit.derived import columns_of
+from audit.errors import NotFound, RecordRefused
+from audit.ports import Head
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def filled(begun, entries):
+    """600 records after record 0, in batches of 100."""
+    for first in range(1, 601, 100):
+        await begun.store.append(first, *entries.batch(100))
+    return begun
+
+
+async def test_an_empty_ledger_has_an_empty_head(ledger):
+    assert await ledger.reader.head() == Head(size=0, frontier=(), chain=b"")
+
+
+async def test_a_record_is_given_back_with_the_bytes_that_were_sent(begun, entries):
+    ids, bodies = entries.batch(1)
+    await begun.store.append(1, ids, bodies)
+    stored = await begun.reader.record(1)
+    assert (stored.index, stored.event_id, stored.body) == (1, ids[0], bodies[0])
+    assert stored.leaf_hash == merkle.leaf_hash(bodies[0])
+
+
+async def test_a_record_that_is_not_there_is_not_found(begun):
+    with pytest.raises(NotFound):
+        await begun.reader.record(1)
+
+
+async def test_the_state_is_known_where_a_batch_ended_and_nowhere_else(filled):
+    leaves = await filled.reader.leaf_hashes(0, 201)
+    at = await filled.reader.head_at(201)
+    assert at is not None
+    assert at.frontier == merkle.extend(0, (), leaves)
+    assert await filled.reader.head_at(202) is None
+
+
+async def test_leaf_hashes_come_in_order_and_end_with_the_ledger(filled):
+    leaves = await filled.reader.leaf_hashes(0, 10_000)
+    assert merkle.extend(0, (), leaves) == (await filled.reader.head()).frontier
+    assert await filled.reader.leaf_hashes(3, 5) == leaves[3:5]
+    assert await filled.reader.leaf_hashes(601, 700) == []
+
+
+async def test_each_whole_tile_s_hash_is_stored_and_no_other(filled):
+    leaves = await filled.reader.leaf_hashes(0, 601)
+    wanted = [(8, 0), (8, 1), (8, 2), (16, 0)]
+    assert await filled.reader.nodes(wanted) == {
+        (8, 0): merkle.root(leaves[:256]),
+        (8, 1): merkle.root(leaves[256:512]),
+    }
+
+
+async def test_a_tile_counts_as_completed_by_its_last_record(filled):
+    assert set(await filled.reader.completed(0, 511)) == {(8, 0)}
+    assert set(await filled.reader.completed(256, 601)) == {(8, 1)}
+    assert set(await filled.reader.completed(0, 512)) == {(8, 0), (8, 1)}
+
+
+async def test_records_are_streamed_in_order_from_any_to_any(filled):
+    assert [stored.index async for stored in filled.reader.records(7, 500)] == list(range(7, 500))
+
+
+async def test_a_stream_ends_where_the_ledger_does(filled):
+    assert [stored.index async for stored in filled.reader.records(599, 5_000)] == [599, 600]
+
+
+async def test_a_stream_may_be_left_before_its_end(filled):
+    stream = filled.reader.records(0, 601)
+    assert (await anext(stream)).index == 0
+    await stream.aclose()
+    assert (await filled.reader.record(0)).index == 0
+
+
+async def test_rows_come_in_lists_of_the_size_asked_for(filled):
+    lists = [rows async for rows in filled.reader.rows(0, 601, 256)]
+    assert [[row[0] for row in rows] for rows in lists] == [
+        list(range(256)),
+        list(range(256, 512)),
+        list(range(512, 601)),
+    ]
+
+
+async def test_rows_hold_the_record_and_the_columns_derived_from_it(begun, entries):
+    made = [
+        entries.request(code="not_found", status=404, actor="clinic-1", release="ab" * 32),
+        entries.window(),
+        entries.window(phase="closed", opens_index=2, count=3),
+    ]
+    ids, bodies = entries.sent(*made)
+    await begun.store.append(1, ids, bodies)
+    (rows,) = [rows async for rows in begun.reader.rows(1, 4, 100)]
+    assert rows == [
+        (index, str(ids[index - 1]), bodies[index - 1], merkle.leaf_hash(bodies[index - 1]), *columns_of(entry))
+        for index, entry in enumerate(made, 1)
+    ]
+
+
+async def test_batches_are_those_that_end_in_the_range(filled):
+    found = await filled.reader.batches(1, 301)
+    assert [(batch.first, batch.size) for batch in found] == [(1, 101), (101, 201), (201, 301)]
+
+
+async def test_a_batch_knows_the_state_after_it(filled):
+    head = await filled.reader.head()
+    (last,) = await filled.reader.batches(501, 601)
+    assert (last.frontier, last.chain) == (head.frontier, head.chain)
+
+
+async def test_the_batch_before_a_size_ends_there_or_earlier(filled):
+    assert (await filled.reader.batch_before(201)).size == 201
+    assert (await filled.reader.batch_before(300)).size == 201
+
+
+async def test_no_batch_ends_before_the_first(ledger):
+    with pytest.raises(NotFound):
+        await ledger.reader.batch_before(0)
+
+
+async def test_a_window_is_unclosed_until_a_record_names_it(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.window(), entries.window()))
+    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [1, 2]
+    await begun.store.append(3, *entries.sent(entries.window(phase="closed", opens_index=1)))
+    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [2]
+
+
+async def test_a_window_of_the_running_minute_is_left_alone(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.window()))
+    assert await begun.reader.unclosed_windows(60_000_000) == []
+
+
+async def test_an_outcome_does_not_close_a_window(begun, entries):
+    outcome = record.Outcome(
+        format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=4, of_index=1,
+        request_id=record.new_event_id(), outcome="client_gone", bytes_sent=0,
+    )  # fmt: skip
+    await begun.store.append(1, *entries.sent(entries.window(), outcome))
+    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [1]
+
+
+async def test_no_checkpoint_is_there_before_one_is_published(begun):
+    assert await begun.reader.checkpoint() is None
+
+
+async def test_the_checkpoint_of_the_largest_size_is_given_back(filled):
+    await filled.store.publish(601, b"later")
+    await filled.store.publish(101, b"earlier")
+    assert await filled.reader.checkpoint() == (601, b"later")
+
+
+async def test_publishing_the_same_again_changes_nothing(begun):
+    await begun.store.publish(1, b"one")
+    await begun.store.publish(1, b"one")
+    assert await begun.reader.checkpoint() == (1, b"one")
+
+
+async def test_another_checkpoint_of_a_published_size_is_refused(begun):
+    await begun.store.publish(1, b"one")
+    with pytest.raises(RecordRefused):
+        await begun.store.publish(1, b"two")
+
+
+async def test_a_checkpoint_of_a_size_where_no_batch_ended_is_refused(filled):
+    with pytest.raises(RecordRefused):
+        await filled.store.publish(602, b"beyond")
+    with pytest.raises(RecordRefused):
+        await filled.store.publish(150, b"within")
+
+
+async def test_a_store_that_is_ready_says_so_and_how_large_it_is(filled):
+    readiness = await filled.store.ready()
+    assert (readiness.in_recovery, readiness.durable, readiness.size) == (False, True, 601)
+    assert readiness.timeline == 1
+    assert readiness.system_identifier
