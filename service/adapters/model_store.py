@@ -20,7 +20,7 @@ from service.domain.card import verify as verify_card
 from service.domain.identity import model_reference, version_order
 from service.domain.messages import RuntimeIdentity
 from service.domain.ports import Model
-from service.errors import ModelRejected, ModelUnknown, RequestInvalid, SettingInvalid
+from service.errors import ModelRejected, ModelUnknown, RequestInvalid
 
 BUNDLED: Final = Path(__file__).resolve().parent.parent / "models"
 MAX_CARD_BYTES: Final = 256 * 1024
@@ -41,14 +41,8 @@ class Description(Struct, frozen=True, kw_only=True):
 class ModelStore:
     """The loaded models (the port `Models`). Close it to end its threads."""
 
-    def __init__(
-        self,
-        models: Iterable[tuple[OnnxModel, model_golden.Loaded]],
-        pool: ThreadPoolExecutor,
-        default: str | None,
-    ) -> None:
+    def __init__(self, models: Iterable[tuple[OnnxModel, model_golden.Loaded]], pool: ThreadPoolExecutor) -> None:
         self._pool = pool
-        self._default = default
         self._vectors = tuple(models)
         self._by_name: dict[str, list[OnnxModel]] = defaultdict(list)
         for model, _ in self._vectors:
@@ -57,9 +51,8 @@ class ModelStore:
             versions.sort(key=lambda model: version_order(model.card.version), reverse=True)
 
     def find(self, wanted: str | None) -> Model:
-        """The newest version of the name, or the version asked for. None means the default, or else the only
-        name that there is: among several without a default, a caller has to say which (`RequestInvalid`)."""
-        wanted = wanted if wanted is not None else self._default
+        """The newest version of the name, or the version asked for. None means the only name that there is: among
+        several, which model answers must not hang on a default, so a caller has to say (`RequestInvalid`)."""
         if wanted is None:
             if len(self._by_name) == 1:
                 return next(iter(self._by_name.values()))[0]
@@ -83,19 +76,16 @@ class ModelStore:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def load(folders: Sequence[Path], settings: RuntimeSettings, *, default: str | None = None) -> ModelStore:
+def load(folders: Sequence[Path], settings: RuntimeSettings) -> ModelStore:
     """Every model below `folders`, checked in full: card, digest, graph, golden vectors.
 
-    `default` (NAME or NAME@VERSION) answers requests that name none. Raises `ModelRejected` for the first model
-    that is off, for the same NAME@VERSION twice, and for none at all; `SettingInvalid` for a default not there.
+    Raises `ModelRejected` for the first that is off, for the same NAME@VERSION twice, and for none at all.
     """
     pool = inference_pool(settings)
     try:
         models = [_load(folder, settings, pool) for folder in _find(folders)]
         _refuse_duplicates([model.card for model, _ in models])
-        store = ModelStore(models, pool, default)
-        _check_default(store, default)
-        return store
+        return ModelStore(models, pool)
     except BaseException:
         pool.shutdown(wait=False)
         raise
@@ -173,15 +163,6 @@ def _refuse_duplicates(cards: Iterable[Card]) -> None:
         if key in seen:
             raise ModelRejected(f"model {card.name}@{card.version} is there twice; remove one of its folders")
         seen.add(key)
-
-
-def _check_default(store: ModelStore, default: str | None) -> None:
-    if default is None:
-        return
-    try:
-        store.find(default)
-    except (ModelUnknown, RequestInvalid) as error:
-        raise SettingInvalid("the default model is not among the loaded ones; `medai model list` shows them") from error
 
 
 def _inspect(folder: Path, settings: RuntimeSettings, pool: ThreadPoolExecutor) -> Description:

@@ -41,9 +41,10 @@ class Model(Protocol):
 
 class Models(Protocol):
     def find(self, wanted: str | None) -> Model:
-        """`NAME` (its newest version), `NAME@VERSION`, or None for the default.
+        """`NAME` (its newest version), `NAME@VERSION`, or None where only one name is loaded.
 
-        Raises `RequestInvalid` for any other grammar, `ModelUnknown` where there is no such model.
+        Raises `RequestInvalid` for any other grammar and for None among several, `ModelUnknown` where there is
+        no such model.
         """
         ...
 

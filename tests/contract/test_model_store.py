@@ -11,7 +11,7 @@ from service.adapters import model_store
 from service.adapters.onnx_model import RuntimeSettings
 from service.domain.flow import judge
 from service.domain.messages import DecodedImage
-from service.errors import ModelRejected, ModelUnknown, RequestInvalid, SettingInvalid
+from service.errors import ModelRejected, ModelUnknown, RequestInvalid
 
 pytestmark = pytest.mark.anyio
 
@@ -54,9 +54,9 @@ def _set(path, member, value):
     path.write_text(changed, "utf-8")
 
 
-def _load(*folders, **options):
+def _load(*folders):
     """The store, its threads ended: what it loaded can still be asked for."""
-    store = model_store.load(folders, SETTINGS, **options)
+    store = model_store.load(folders, SETTINGS)
     store.close()
     return store
 
@@ -128,14 +128,6 @@ class TestFinding:
         _add_other(folder)
         with pytest.raises(RequestInvalid):
             _load(folder).find(None)
-
-    def test_among_several_names_the_default_need_not_be_given(self, folder):
-        _add_other(folder)
-        assert _load(folder, default="other").find(None).card.name == "other"
-
-    def test_a_default_that_is_not_there_is_refused(self, folder):
-        with pytest.raises(SettingInvalid):
-            _load(folder, default="other")
 
     def test_all_lists_by_name_and_newest_first(self, folder):
         _copy(folder, "1.10.0")
