@@ -4,7 +4,7 @@ import struct
 from typing import Final, NamedTuple
 
 from service.adapters.images_attributes import PixelLayout
-from service.adapters.images_syntaxes import JPEG_2000, RLE
+from service.adapters.images_syntaxes import JPEG_2000, JPEG_LOSSLESS, RLE
 from service.errors import DecodeFailed
 
 MAX_SCANS: Final = 64
@@ -33,10 +33,20 @@ def check_claims(frame: bytes, layout: PixelLayout, syntax: str) -> None:
         segments = struct.unpack_from("<L", frame)[0] if len(frame) >= 64 else 0
         if segments != layout.samples * layout.bits_allocated // 8:
             raise DecodeFailed("The RLE frame does not have a segment for each byte of a sample.")
+        _check_enough(len(frame) * 64, layout.frame_bytes)  # G.3.1: two bytes stand for at most 128
         return
     claim = jpeg_2000_claim(frame) if syntax in JPEG_2000 else jpeg_claim(frame)
     if claim != (layout.rows, layout.columns, layout.samples):
         raise DecodeFailed("The compressed frame's own size is not the one that the DICOM header says.")
+    if syntax in JPEG_LOSSLESS:
+        # ITU-T T.81 H.1.2.2: a sample has a code of at least one bit. (A decoder that is given less reads on beyond
+        # its input: the one crash that fuzzing found.)
+        _check_enough(len(frame) * 8, layout.rows * layout.columns * layout.samples)
+
+
+def _check_enough(at_most: int, promised: int) -> None:
+    if at_most < promised:
+        raise DecodeFailed("The compressed frame is too short for the size that it claims.")
 
 
 def jpeg_claim(frame: bytes) -> Claim:
