@@ -115,7 +115,8 @@ def _require_our_package() -> None:
 def _alone(home: Path) -> Iterator[None]:
     """One `medai serve` a home; a crash of this process frees the lock."""
     try:
-        (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "run").mkdir(mode=0o700, exist_ok=True)
         lock = (home / "run" / "serve.lock").open("a")
     except OSError as error:
         raise SettingInvalid(f"{home}: cannot be written ({error.strerror}); set MEDAI_HOME") from error

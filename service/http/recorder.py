@@ -237,12 +237,13 @@ class _Exchange:
         if self._watch is None and not self._pending_body:
             self._watch = asyncio.ensure_future(self._until_gone())
         try:
-            proven = await durable(self._recorder.ledger, record)
+            return await durable(self._recorder.ledger, record, self._note)
         finally:
             self._leave()
+
+    def _note(self, proven: Proven) -> None:
         self._case.index = proven.index
         self._own_record = True
-        return proven
 
     async def _until_gone(self) -> None:
         while (await self._asgi_receive())["type"] != "http.disconnect":
