@@ -34,6 +34,9 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
 # PS3.5 table 7.1-1: explicit VRs with two reserved bytes and a 32-bit length.
 _LONG_VR: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_SHORT_VR: Final = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # PS3.5 table 7.1-2
+)
 
 
 class TooManyElements(ImageTooLarge):
@@ -163,7 +166,15 @@ class Walk:
 
     def _elements(self, pos: int, end: int, wanted: frozenset[int], *, explicit: bool) -> Elements:
         places: dict[int, Place] = {}
+        buffer, short = self.buffer, self._explicit_header
         while end - pos >= 8:
+            if explicit:  # nearly every element of nearly every file: one that is not wanted, with a short length
+                group, element, vr, length = short(buffer, pos)
+                after = pos + 8 + length
+                if vr in _SHORT_VR and after <= end and group << 16 | element not in wanted:
+                    self._spend()
+                    pos = after
+                    continue
             tag, place, undefined = self._header(pos, explicit=explicit)
             if tag == ITEM_END:
                 break
