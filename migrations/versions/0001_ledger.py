@@ -123,13 +123,17 @@ REVOKE ALL ON FUNCTION ledger.refuse(text) FROM PUBLIC;
 
 # Formulae: leaf = SHA-256(0x00 || record), node = SHA-256(0x01 || left || right) (RFC 6962 section 2.1);
 # c[i] = SHA-256(0x02 || c[i-1] || leaf[i]), c[-1] = SHA-256(0x03 || origin).
+# enable_seqscan: a session keeps the plan that it made while the ledger was small, and would scan it for ever.
+# plan_cache_mode: planning each statement anew took as long as carrying it out. jit: for large reports, not for this.
 # 1024 records a batch and 65536 leaves given back bound one call's memory to some 20 MB.
 MAKE_APPEND = """
 CREATE FUNCTION ledger.append(
     known_size bigint, event_ids uuid[], records bytea[],
     OUT first bigint, OUT frontier_before bytea[], OUT frontier_after bytea[], OUT chain_after bytea,
     OUT between_leaves bytea[], OUT batch_leaves bytea[]
-) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+) LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
 DECLARE
     batch integer := coalesce(cardinality(records), 0);
     size bigint;
