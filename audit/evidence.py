@@ -50,7 +50,7 @@ def check_answer(body: bytes, policy: Policy) -> Verdict:
     return _judge(lambda steps: _answer(body, policy, steps))
 
 
-def answer_sha256(answer: Mapping[str, canonical.Value]) -> str:
+def answer_sha256(answer: Mapping[str, Any]) -> str:
     """The digest that a prediction's record holds: over the canonical answer without its `ledger` member."""
     bare = {name: value for name, value in answer.items() if name != "ledger"}
     return hashlib.sha256(canonical.encode(bare)).hexdigest()

@@ -154,9 +154,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
         raise InclusionInvalid(f"inclusion: expected root {root.hex()}, got {folded.hex()} from the path")
 
 
-def verify_consistency(
-    old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]
-) -> None:
+def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
     """The tree of `new_size` holds the tree of `old_size` as its beginning. RFC 9162 section 2.1.4.2.
 
     The empty tree begins every tree. Raises `ConsistencyInvalid` otherwise.

@@ -33,9 +33,7 @@ Code = Annotated[str, shaped("[a-z][a-z0-9_]{0,63}", 1, 64)]
 # A log's name is a line of its checkpoints: no control characters. U+0000 could not be stored at all.
 Origin = Annotated[str, shaped(r'(?:[^"\\\x00-\x1f]|\\["\\])+', 1, 256)]
 # C2SP signed-note, "Verifier keys": NAME+ID+BASE64.
-VerifierKey = Annotated[
-    str, shaped(r'(?:[^"\\+\x00-\x20]|\\["\\])+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}', 12, 396)
-]
+VerifierKey = Annotated[str, shaped(r'(?:[^"\\+\x00-\x20]|\\["\\])+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}', 12, 396)]
 FormatName = Annotated[str, shaped("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64)]
 CorrelationId = Annotated[str, shaped("[0-9A-Za-z-]{26,36}", 26, 36)]
 Traceparent = Annotated[str, shaped("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", 55, 55)]
@@ -108,9 +106,7 @@ class Runtime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     optimization: Code
 
 
-class _Record(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
-):
+class _Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
     format: Literal["medai.record/1"]
     event_id: Uuid
     recorded_at_us: Count
@@ -207,9 +203,7 @@ class ServiceStopped(_Record, frozen=True, kw_only=True, tag="service_stopped"):
     requests: Count
 
 
-Record = (
-    Genesis | Prediction | Request | Outcome | Window | Outage | ServiceStarted | ServiceStopped
-)
+Record = Genesis | Prediction | Request | Outcome | Window | Outage | ServiceStarted | ServiceStopped
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)

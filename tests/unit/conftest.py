@@ -99,9 +99,7 @@ def a_prediction(answer: dict[str, object]) -> record.Prediction:
             window=record.WindowUsed(source="none"),
         ),
         quality=record.Quality(verdict="passed", contrast_ppm=300_000, clipped_ppm=0),
-        runtime=record.Runtime(
-            name="onnxruntime", version="1.0", provider="CPUExecutionProvider", optimization="all"
-        ),
+        runtime=record.Runtime(name="onnxruntime", version="1.0", provider="CPUExecutionProvider", optimization="all"),
         answer_sha256=evidence.answer_sha256(answer),
     )
 

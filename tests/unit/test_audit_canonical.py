@@ -192,7 +192,7 @@ def test_parse_reads_a_second_form_of_a_value(body):
 
 
 def _nested(levels):
-    value = 1
+    value: object = 1
     for _ in range(levels):
         value = [value]
     return value

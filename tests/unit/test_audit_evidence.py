@@ -94,9 +94,7 @@ def test_a_valid_answer_is_said_to_be_the_recorded_one(log):
 def test_an_altered_answer_is_told_with_what_it_says_and_what_was_recorded(log):
     answer = {**log.answer, "finding": {**log.answer["finding"], "decision": "negative"}}
     found = evidence.check_answer(json.dumps(answer).encode(), log.policy)
-    assert found.words == (
-        "altered or broken: answer: finding.decision is 'negative', the record proves 'positive'"
-    )
+    assert found.words == ("altered or broken: answer: finding.decision is 'negative', the record proves 'positive'")
 
 
 def test_the_steps_that_were_passed_are_told_before_the_one_that_failed(log):

@@ -81,7 +81,7 @@ def test_the_root_is_that_of_the_recursive_definition(size):
 
 @given(st.lists(SIZES, max_size=6))
 def test_the_frontier_does_not_depend_on_how_leaves_came_in_batches(cuts):
-    size, frontier = 0, ()
+    size, frontier = 0, merkle.extend(0, (), [])
     for cut in sorted(cuts):
         frontier = merkle.extend(size, frontier, LEAVES[size:cut])
         size = cut

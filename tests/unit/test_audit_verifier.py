@@ -55,7 +55,7 @@ def test_the_file_imports_the_standard_library_only():
         name.split(".")[0]
         for node in nodes
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "."])
     }
     assert named <= sys.stdlib_module_names
 
