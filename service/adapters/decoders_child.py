@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable
 from typing import Final
 
+from service.adapters.decoders_seccomp import confine_calls
 from service.adapters.decoders_wire import LENGTH, READY, decode_job, encode_answer
 from service.adapters.images_attributes import PixelLayout
 from service.adapters.images_pixels import compressed_samples
@@ -95,6 +96,7 @@ def _confine(parent: int, memory_mib: int) -> None:
     }
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
+    confine_calls(prctl)
 
 
 def _allow_cpu(seconds: int) -> None:

@@ -5,6 +5,9 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -38,9 +41,9 @@ def job(pixels: np.ndarray, syntax: uid.UID = uid.JPEGLSLossless, *, frame: byte
     return CompressedFrame(syntax=str(syntax), layout=layout, frame=frame or codestream(pixels, syntax, bits=16))
 
 
-def slow_job() -> CompressedFrame:
+def slow_job(side: int = 2048) -> CompressedFrame:
     """Four million runs of two bytes: RLE is decoded in Python, so this takes a child a second or so."""
-    rows = columns = 2048
+    rows = columns = side
     segment = b"\xff\x07" * (rows * columns // 2)
     header = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13)
     return job(np.empty((rows, columns), np.uint16), uid.RLELossless, frame=header + segment + segment)
@@ -117,6 +120,16 @@ async def test_a_job_beyond_its_deadline_is_refused_and_its_child_replaced(pool:
     assert np.array_equal(await decode(pool, job(phantom())), phantom())
 
 
+async def test_a_job_beyond_its_cpu_time_is_refused() -> None:
+    pool = DecoderPool(PoolSettings(workers=1, cpu_seconds=1))
+    await pool.start()
+    before = pool.pids()
+    with pytest.raises(DecodeFailed):
+        await decode(pool, slow_job(6144), deadline_ms=60_000)
+    assert not running(before[0])
+    await pool.close()
+
+
 async def test_a_job_that_needs_more_memory_than_allowed_is_refused_and_the_next_one_decoded(
     pool: DecoderPool,
 ) -> None:
@@ -169,6 +182,61 @@ async def test_a_child_has_hard_limits_for_memory_files_and_dumps(pool: DecoderP
     assert hard["Max file size"] == "0"
     assert hard["Max open files"] == "16"
     assert int(hard["Max address space"]) < 1 << 30
+
+
+async def test_a_child_runs_under_a_filter_and_cannot_gain_privileges(pool: DecoderPool) -> None:
+    status = seen_of(pool.pids()[0], "status").decode("ascii")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")  # SECCOMP_MODE_FILTER
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "open('/etc/passwd')",
+        "socket.socket()",
+        "os.fork()",
+        "os.kill(os.getppid(), 0)",
+        "os.execv('/bin/true', ['true'])",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (9, 9))",
+    ],
+)
+def test_the_filter_refuses_what_decoding_does_not_need(attempt: str) -> None:
+    script = f"""
+import ctypes, os, resource, socket
+from service.adapters.decoders_seccomp import confine_calls
+prctl = ctypes.CDLL(None).prctl
+prctl(38, 1, 0, 0, 0)
+confine_calls(prctl)
+try:
+    {attempt}
+except PermissionError:
+    os.write(1, b"refused")
+os._exit(0)
+"""
+    outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert outcome.stdout == b"refused"
+
+
+def test_children_die_with_a_parent_that_is_killed() -> None:
+    script = """
+import asyncio, os, signal
+from service.adapters.decoders import DecoderPool
+from service.adapters.decoders_parent import PoolSettings
+async def main():
+    pool = DecoderPool(PoolSettings(workers=2))
+    await pool.start()
+    print(*pool.pids(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    parent = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    pids = [int(pid) for pid in parent.stdout.split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 30
+    while any(running(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(running(pid) for pid in pids)
 
 
 async def test_closing_leaves_no_child() -> None:
