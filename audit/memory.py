@@ -9,7 +9,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from audit import chain, merkle, record
-from audit.derived import columns_of
+from audit.derived import COLUMNS, columns_of
 from audit.errors import (
     CallerBehind,
     LedgerExists,
@@ -200,6 +200,11 @@ def _complete(database: MemoryDatabase, size: int) -> None:
         height += 8
 
 
+def _chosen(entry: Record, columns: Sequence[str]) -> list[str | int | None]:
+    derived = dict(zip(COLUMNS, columns_of(entry), strict=True))
+    return [derived[name] for name in columns]
+
+
 class MemoryReader:
     """Implements `audit.ports.Reader` over a `MemoryDatabase`."""
 
@@ -233,12 +238,16 @@ class MemoryReader:
         for one in self._database.stored[first:end]:
             yield one
 
-    async def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+    async def rows(
+        self, first: int, end: int, count: int, columns: Sequence[str] = COLUMNS
+    ) -> AsyncIterator[list[Row]]:
         self._database.require_reachable()
         for at in range(first, end, count):
             both = zip(self._database.stored, self._database.entries, strict=True)
             page = [pair for pair in both if at <= pair[0].index < min(at + count, end)]
-            yield [(one.index, str(one.event_id), one.body, one.leaf_hash, *columns_of(entry)) for one, entry in page]
+            yield [
+                (one.index, str(one.event_id), one.body, one.leaf_hash, *_chosen(entry, columns)) for one, entry in page
+            ]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         self._database.require_reachable()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from audit.derived import COLUMNS
 from audit.record import Record
 
 
@@ -64,7 +65,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 Row = tuple[Any, ...]
-"""(index, event id as text, record bytes, leaf hash, *search columns in the order of `derived.COLUMNS`)."""
+"""(index, event id as text, record bytes, leaf hash, *the search columns asked for, UUIDs as text)."""
 
 
 class Store(Protocol):
@@ -125,10 +126,11 @@ class Reader(Protocol):
         """Records of [first, end) in order, in constant memory."""
         ...
 
-    def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
+    def rows(self, first: int, end: int, count: int, columns: Sequence[str] = COLUMNS) -> AsyncIterator[list[Row]]:
         """What is stored of [first, end), as fast as the store can: lists of up to `count` rows, in order.
 
         A list covers the next `count` indices; one that is missing from the store is missing from the list.
+        Fewer search `columns` come faster; the hashes alone need none.
         """
         ...
 

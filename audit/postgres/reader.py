@@ -20,10 +20,6 @@ RECORDS_A_PAGE: Final = 1_024
 
 BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
 STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
-# psycopg makes UUID objects in Python; text is what records hold and comes at a fraction of the time.
-ROW: Final = "SELECT idx, event_id::text, record, leaf_hash, {} FROM ledger.records".format(
-    ", ".join(f"{name}::text" if name in {"request_id", "process_id"} else name for name in COLUMNS)
-)
 PAGE: Final = " WHERE idx >= %b::bigint AND idx < %b::bigint ORDER BY idx"
 UNCLOSED: Final = f"""
     {STORED} AS opened WHERE phase = 'opened' AND minute_us < %b::bigint AND NOT EXISTS (
@@ -88,8 +84,10 @@ class PostgresReader:
             for row in page:
                 yield _stored(row)
 
-    async def rows(self, first: int, end: int, count: int) -> AsyncIterator[list[Row]]:
-        async for page in self._pages(ROW, first, end, count):
+    async def rows(
+        self, first: int, end: int, count: int, columns: Sequence[str] = COLUMNS
+    ) -> AsyncIterator[list[Row]]:
+        async for page in self._pages(_select(columns), first, end, count):
             yield page
 
     async def batches(self, first: int, end: int) -> list[Batch]:
@@ -146,6 +144,14 @@ class PostgresReader:
             return await cursor.fetchall()
 
         return await self._connections.run(work)
+
+
+def _select(columns: Sequence[str]) -> str:
+    """The statement for these search columns; each must be one of `COLUMNS`, for it becomes SQL."""
+    assert set(columns) <= set(COLUMNS)
+    # psycopg makes UUID objects in Python; text is what records hold, and comes at a fraction of the time.
+    casts = [f"{name}::text" if name in {"request_id", "process_id"} else name for name in columns]
+    return f"SELECT {', '.join(['idx', 'event_id::text', 'record', 'leaf_hash', *casts])} FROM ledger.records"
 
 
 def _head(row: Row) -> Head:

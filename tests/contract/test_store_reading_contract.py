@@ -180,3 +180,9 @@ async def test_a_store_that_is_ready_says_so_and_how_large_it_is(filled):
     assert (readiness.in_recovery, readiness.durable, readiness.size) == (False, True, 601)
     assert readiness.timeline == 1
     assert readiness.system_identifier
+
+
+async def test_rows_hold_only_the_search_columns_asked_for(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.request(status=404)))
+    (rows,) = [rows async for rows in begun.reader.rows(1, 2, 100, ("status", "kind"))]
+    assert rows[0][4:] == (404, "request")
