@@ -22,7 +22,9 @@ def shaped(pattern: str, shortest: int, longest: int) -> Meta:
     The pattern is matched in full between the quotes, so it must admit only what the encoder writes there:
     `"` and `\\` as escapes, no control character.
     """
-    return Meta(min_length=shortest, max_length=longest, extra={_PATTERN: pattern})
+    # JSON Schema speaks of the value; where encoding changes nothing, value and encoded form are the same.
+    schema = None if '"' in pattern else {_PATTERN: f"^{pattern}$"}
+    return Meta(min_length=shortest, max_length=longest, extra={_PATTERN: pattern}, extra_json_schema=schema)
 
 
 def grammar(struct: type[Struct]) -> Callable[[bytes], object]:
