@@ -84,7 +84,7 @@ def _routes(parts: Parts, admission: Admission) -> list[HTTPRouteHandler]:
         telemetry=parts.telemetry,
     )
     return [
-        infer_route(inference, auth.requires("infer", parts.tokens)),
+        infer_route(inference),
         health_route(parts.unready),
         version_route(parts.version),
         *documentation.pages(),
@@ -105,7 +105,7 @@ def _litestar(parts: Parts, routes: list[HTTPRouteHandler]) -> Litestar:
     rates = Rates(per_s=policy.peer_rate_per_s, burst=policy.peer_burst, max_callers=policy.max_peers)
     return Litestar(
         route_handlers=routes,
-        guards=[auth.public(rates), auth.acceptable],
+        guards=[auth.guard(parts.tokens, rates)],
         exception_handlers={Exception: refuse},
         openapi_config=None,
         logging_config=None,

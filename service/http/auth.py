@@ -1,4 +1,4 @@
-"""Guards: who calls, whether they may, and whether they can read the answer. All before a body is read."""
+"""The guard: who calls, whether they may, and whether they can read the answer. All before a body is read."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from litestar.types import Guard
 
 from service.errors import Forbidden, ServiceError, Unauthenticated
 from service.http.admission import Rates
-from service.http.case import case_of
+from service.http.case import Case, case_of
 from service.http.ports import TokenBook
 
 _MAX_TOKEN_CHARACTERS: Final = 512
@@ -20,40 +20,40 @@ class NotAcceptable(ServiceError):
     code = "not_acceptable"
 
 
-def requires(scope: str, tokens: TokenBook) -> Guard:
-    """A guard that lets in whoever has a token with `scope`, and names them as the record's actor.
+def guard(tokens: TokenBook, rates: Rates) -> Guard:
+    """The one guard of every route; a route says in its `opt` what it needs:
 
-    Raises `Unauthenticated` without a known token, `Forbidden` where the token lacks the scope.
+        scope      the scope that a caller's token must have; without it the route is public
+        produces   the media type that it answers with
+        record     "window" where it is public and folded, so that no rate is needed
+
+    Raises `NotAcceptable`, `Unauthenticated`, `Forbidden` or, for a public route, `RateLimited`. (One and async:
+    Litestar copies the route's handler for each guard, and runs a guard that is not async in a thread.)
     """
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        token = _bearer(connection.headers.get("authorization"))
-        principal = tokens.principal(token) if token is not None else None
-        if principal is None:
-            raise Unauthenticated("send Authorization: Bearer TOKEN with a token that is valid now")
-        case_of(connection.scope).actor = principal.name
-        if scope not in principal.scopes:
-            raise Forbidden(f"the token needs the scope {scope}")
+    async def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        case, opt = case_of(connection.scope), handler.opt
+        produces, scope = opt.get("produces"), opt.get("scope")
+        accept = connection.headers.get("accept")
+        if produces is not None and accept is not None and not admits(accept, produces):
+            raise NotAcceptable(f"this path answers with {produces}")
+        if scope is not None:
+            _authorise(case, connection.headers.get("authorization"), scope, tokens)
+        elif "record" not in opt:
+            rates.take(case.peer)
 
-    return guard
-
-
-def public(rates: Rates) -> Guard:
-    """The guard of every route; where no token is asked for and each request is recorded: a rate for each peer."""
-
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if "caller" not in handler.opt and "record" not in handler.opt:
-            rates.take(case_of(connection.scope).peer)
-
-    return guard
+    return check
 
 
-def acceptable(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The guard of every route: 406 where `Accept` admits nothing that the route answers with."""
-    produces = handler.opt.get("produces")
-    accept = connection.headers.get("accept")
-    if produces is not None and accept is not None and not admits(accept, produces):
-        raise NotAcceptable(f"this path answers with {produces}")
+def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) -> None:
+    """The caller's name goes on record, also where the token lacks the scope."""
+    token = _bearer(header)
+    principal = tokens.principal(token) if token is not None else None
+    if principal is None:
+        raise Unauthenticated("send Authorization: Bearer TOKEN with a token that is valid now")
+    case.actor = principal.name
+    if scope not in principal.scopes:
+        raise Forbidden(f"the token needs the scope {scope}")
 
 
 def admits(accept: str, media_type: str) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Guard, Scope
+from litestar.types import Scope
 from msgspec import Struct
 
 from audit.ports import Clock
@@ -38,10 +38,10 @@ class Inference(Struct, frozen=True, kw_only=True):
     telemetry: Telemetry
 
 
-def infer_route(inference: Inference, guard: Guard) -> HTTPRouteHandler:
+def infer_route(inference: Inference) -> HTTPRouteHandler:
     """`POST /infer`: one image in, one proved finding out."""
 
-    @post("/infer", status_code=200, guards=[guard], opt={"produces": JSON, "caller": "token"}, media_type=JSON)
+    @post("/infer", status_code=200, opt={"produces": JSON, "scope": "infer"}, media_type=JSON)
     async def infer(scope: Scope) -> Response[bytes]:
         case = case_of(scope)
         with inference.admission.enter(case.actor or case.peer) as place:

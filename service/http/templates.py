@@ -12,9 +12,9 @@ class Templates:
         self._patterns: list[tuple[re.Pattern[str], str]] = []
         for path in paths:
             if "{" in path:
-                path = re.sub(r":\w+}", "}", path)  # as Litestar names it: without the parameter's type
                 pattern = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in path.split("/"))
-                self._patterns.append((re.compile(pattern), path))
+                # As Litestar names it: without the parameter's type.
+                self._patterns.append((re.compile(pattern), re.sub(r":\w+}", "}", path)))
             else:
                 self._plain.add(path)
 

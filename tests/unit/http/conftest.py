@@ -13,11 +13,24 @@ from audit.errors import LedgerUnavailable, RecordRefused
 from audit.ports import Proven, Stored
 from service.domain import messages
 from service.http import application
+from service.http import version as versions
 from service.http.policy import Policy
 
 TOKEN = "medai_" + "t" * 43
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 32
 PROCESS_ID = UUID("11111111-2222-4333-8444-555555555555")
+
+VERSION = versions.Version(
+    service="medai-flow",
+    version="0.1.0",
+    commit="unknown",
+    release="unreleased",
+    models=(),
+    ledger=versions.LedgerVersion(origin="test/ledger", verifier_key="test/ledger+00000000+AAAA"),
+    runtime=versions.RuntimeVersion(
+        name="onnxruntime", version="1.0", provider="CPUExecutionProvider", optimization="basic", options={}
+    ),
+)
 
 
 class FakeLedger:
@@ -189,7 +202,7 @@ class Service:
                 clock=self.clock,
                 policy=self.policy,
                 process_id=PROCESS_ID,
-                version=b'{"service":"medai-flow"}',
+                version=versions.encode(VERSION),
                 unready=lambda: self.draining,
             )
         )

@@ -205,8 +205,20 @@ def test_the_body_of_a_caller_that_is_refused_is_not_read(service, drive, header
 
 @pytest.mark.parametrize(
     "query",
-    ["frmae=1", "frame=", "frame=0", "frame=-1", "frame=1.0", "frame=1&frame=2", "frame=%C2%B2", "frame=99999999999"]
-    + ["model=", "model=" + "x" * 130, "model=%ff", "a=1&b=2&c=3&d=4&e=5&f=6&g=7&h=8&i=9"],
+    [
+        "frmae=1",
+        "frame=",
+        "frame=0",
+        "frame=-1",
+        "frame=1.0",
+        "frame=1&frame=2",
+        "frame=%C2%B2",
+        "frame=99999999999",
+        "model=",
+        "model=" + "x" * 130,
+        "model=%ff",
+        "a=1&b=2&c=3&d=4&e=5&f=6&g=7&h=8&i=9",
+    ],
 )
 def test_a_parameter_that_means_nothing_is_refused(service, drive, query):
     async def scenario():

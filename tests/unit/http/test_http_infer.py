@@ -4,7 +4,6 @@ import json
 from hashlib import sha256
 
 from audit import canonical
-from audit import record as records
 
 
 def test_an_image_is_answered_with_a_finding_and_its_proof(service, drive):
