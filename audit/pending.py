@@ -140,7 +140,7 @@ class Pending:
         return batch
 
     def _lingers(self) -> bool:
-        return 0 < self._expected and len(self._items) < self._max_records
+        return self._expected > 0 and len(self._items) < self._max_records
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
