@@ -164,13 +164,14 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
     for size, claimed in ((old_size, old_root), (new_size, new_root)):
         if size == 0 and claimed != EMPTY_ROOT:
             raise ConsistencyInvalid("consistency: the root of an empty tree is SHA-256 of nothing")
-    if old_size == new_size and old_root != new_root:
+    if old_size != new_size:
+        _require_hashes(ConsistencyInvalid, "consistency", old_root, new_root, *path)
+    elif old_root != new_root:
         raise ConsistencyInvalid(f"consistency: two roots for one size, {old_size}")
-    if old_size == new_size or old_size == 0:
+    if old_size in (0, new_size):
         if path:
             raise ConsistencyInvalid("consistency: a path where none is needed")
         return
-    _require_hashes(ConsistencyInvalid, "consistency", old_root, new_root, *path)
     if not path:
         raise ConsistencyInvalid(f"consistency: no path from {old_size} to {new_size}")
     # 2. A perfect old tree is itself the first node of the path.
