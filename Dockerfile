@@ -6,14 +6,16 @@ FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3.11 -m venv /app/.venv
 WORKDIR /app
-COPY requirements.lock ./
-RUN .venv/bin/python -m pip install --require-hashes -r requirements.lock
+COPY requirements.lock requirements-demo.lock ./
+# The build backend is pinned in the next lock; it is in the image no longer than it is needed.
+RUN sed -n '/^setuptools==/,/^    # via/p' requirements-demo.lock >build.lock \
+    && .venv/bin/python -m pip install --require-hashes -r requirements.lock \
+    && .venv/bin/python -m pip install --require-hashes -r build.lock
 COPY . .
-# A console script is the one thing that an installation would add; the packages themselves are read from /app.
-RUN printf '#!/app/.venv/bin/python\nfrom service.cli import main\n\nraise SystemExit(main())\n' >.venv/bin/medai \
-    && chmod 0755 .venv/bin/medai \
-    && echo /app >"$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/medai.pth" \
-    && .venv/bin/python -m pip uninstall --yes pip setuptools \
+# Editable: the migrations stand beside the packages, and both are read from /app.
+RUN .venv/bin/python -m pip install --no-deps --no-build-isolation --no-index --editable . \
+    && .venv/bin/python -m pip uninstall --yes setuptools pip \
+    && rm -rf build.lock requirements-demo.lock *.egg-info \
     && .venv/bin/python -m compileall -q service audit sbom traceability migrations
 
 FROM ${BASE_IMAGE}
