@@ -25,6 +25,10 @@ class Secrets(Struct, frozen=True, kw_only=True):
     passwords: dict[str, str]
     socket_folder: str
 
+    def __repr__(self) -> str:
+        """No password, for this may end in a log."""
+        return f"Secrets(socket_folder={self.socket_folder!r})"
+
 
 def load(home: Path) -> Secrets | None:
     """What was made for `home`, or None. Raises `SettingInvalid` where it cannot be read."""

@@ -142,7 +142,11 @@ def _prepared(home: Path) -> Path:
 def _locked(home: Path) -> Iterator[None]:
     """One program at a time starts or stops the server of `home`. A crash frees the lock."""
     deadline = time.monotonic() + START_TIMEOUT_S + 2 * STOP_TIMEOUT_S
-    with (home / "run" / "postgres.lock").open("ab") as file:
+    try:
+        file = (home / "run" / "postgres.lock").open("ab")
+    except OSError as error:
+        raise SettingInvalid(f"embedded PostgreSQL: {home} is another user's; set MEDAI_HOME to your own") from error
+    with file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,7 +33,7 @@ BEGIN
             NULL;
         END;
     END LOOP;
-    IF NOT pg_has_role(current_user, 'ledger_owner', 'MEMBER') THEN
+    IF NOT pg_has_role(current_user, 'ledger_owner', 'SET') THEN
         EXECUTE 'GRANT ledger_owner TO ' || quote_ident(current_user) || ' WITH INHERIT TRUE, SET TRUE';
     END IF;
 END
