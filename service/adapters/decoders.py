@@ -30,12 +30,14 @@ class DecoderPool:
         # pool and start the children themselves.
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="decoder")
         self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
         self._lock = threading.Lock()
         self._jobs = 0
 
     async def start(self) -> None:
         """Every child has loaded its decoders. Raises SettingInvalid where one cannot, as with too little memory."""
-        starts = [asyncio.wrap_future(self._threads.submit(child.start)) for child in self._children]
+        starts = [asyncio.wrap_future(self._threads.submit(self._warm)) for _ in self._children]
         outcomes = await asyncio.gather(*starts, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -43,8 +45,6 @@ class DecoderPool:
                 raise SettingInvalid(
                     "The image decoders' child processes do not start within their limits."
                 ) from outcome
-        for child in self._children:
-            self._idle.put(child)
 
     async def close(self) -> None:
         """No child is left. Jobs that wait or run end in DecodeFailed or are cancelled."""
@@ -74,6 +74,13 @@ class DecoderPool:
     def _done(self, _: "Future[T] | None") -> None:
         with self._lock:
             self._jobs -= 1
+
+    def _warm(self) -> None:
+        child = self._idle.get_nowait()  # first in, first out: as many calls as children reach each once
+        try:
+            child.start()
+        finally:
+            self._idle.put(child)
 
     def _run(self, job: CompressedFrame, deadline_ms: int) -> Array:
         child = self._idle.get_nowait()  # there are as many children as threads

@@ -27,8 +27,7 @@ from service.domain.messages import Array
 
 _MIB: Final = 1024 * 1024
 _OPEN_FILES: Final = 16
-# prctl(2): die with the parent, no dump and no ptrace by others, never gain privileges.
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2): die with the parent, never gain privileges
 
 
 def main(arguments: list[str]) -> None:
@@ -81,7 +80,6 @@ def _warm() -> None:
 def _confine(parent: int, memory_mib: int) -> None:
     prctl: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.getppid() != parent:  # it died before the first of these lines
         sys.exit(1)

@@ -48,8 +48,8 @@ class ImageDecoder:
         self._inline_bytes = settings.inline_bytes
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="images")
         self._pool = DecoderPool(settings.pool)
-        # Its messages quote files. Nothing of the service's own goes through it.
-        logging.getLogger("pydicom").disabled = True
+        for library in ("pydicom", "PIL"):  # their messages quote files
+            logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
     async def start(self) -> None:
         """Every child is ready. Raises SettingInvalid where the limits do not let one start."""

@@ -39,10 +39,6 @@ _SHORT_VR: Final = frozenset(
 )
 
 
-class TooManyElements(ImageTooLarge):
-    """More headers than the walk was allowed."""
-
-
 class Place(NamedTuple):
     """Where a value lies in the body; `length` may be UNDEFINED. `vr` is None where the encoding is implicit."""
 
@@ -231,7 +227,7 @@ class Walk:
     def _spend(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise TooManyElements(f"The file has more than {self._limit} data elements.")
+            raise ImageTooLarge(f"The file has more than {self._limit} data elements.")
 
     def _item(self, pos: int) -> tuple[int, int]:
         self._spend()
