@@ -52,7 +52,8 @@ class _Worker:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket that children may inherit. Raises `SettingInvalid` where the address is not to be had."""
+    """A listening socket, which workers are given by name (`pass_fds`) and no other child inherits: a PostgreSQL
+    that did would hold the port beyond our end. Raises `SettingInvalid` where the address is not to be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -69,7 +70,6 @@ def bind(host: str, port: int) -> socket.socket:
                 raise SettingInvalid(f"port {port} on {host}: {error.strerror}; choose another") from error
             time.sleep(_BIND_PAUSE_S)
     listener.listen(_BACKLOG)
-    listener.set_inheritable(True)
     return listener
 
 
