@@ -321,6 +321,7 @@ def _write_samples(folder: Path, model: OnnxModel, seed: int) -> None:
     levels = preprocess.grey_levels(image(negative), CONTRACT).levels[0]
     Image.fromarray(np.rint(levels * 65535).astype(np.uint16)).save(folder / "negative-16bit.png", optimize=True)
     Image.fromarray(np.rint(levels * 255).astype(np.uint8)).save(folder / "negative.jpg", quality=95)
+    Image.fromarray(np.full((256, 256), 128, np.uint8)).save(folder / "blank.png", optimize=True)
 
 
 def _clear_cases(model: OnnxModel, seed: int) -> tuple[Slice, Slice]:
