@@ -22,12 +22,9 @@ def path(tmp_path):
 def book(path, monkeypatch):
     """Makes the book of a running process that looks at the file whenever it is asked."""
     monkeypatch.setattr(tokens, "POLL_S", 0.0)
-    failures = []
 
-    def make():
-        made = tokens.TokenFile(path, now_us=lambda: NOW_US, failed=lambda where, error: failures.append(where))
-        made.failures = failures
-        return made
+    def make(failed=lambda where, error: None):
+        return tokens.TokenFile(path, now_us=lambda: NOW_US, failed=failed)
 
     return make
 
@@ -126,11 +123,12 @@ def test_a_file_that_is_gone_lets_nobody_in(path, book):
 
 
 def test_a_file_that_is_broken_lets_nobody_in_and_says_so(path, book):
+    failures = []
     token = _issue(path)
-    running = book()
+    running = book(lambda where, error: failures.append(where))
     path.write_text("{")
     assert running.principal(token) is None
-    assert running.failures == ["tokens"]
+    assert failures == ["tokens"]
 
 
 def test_a_file_that_others_may_read_lets_nobody_in(path, book):

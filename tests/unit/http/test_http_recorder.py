@@ -36,7 +36,7 @@ ASKED = {
 }
 
 
-@pytest.fixture(params=ASKED.values(), ids=ASKED.keys())
+@pytest.fixture(params=ASKED.values(), ids=list(ASKED))
 def asked(request):
     return request.param
 
