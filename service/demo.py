@@ -49,7 +49,8 @@ def demonstrate(home: Path, cluster: Cluster, ports: tuple[int, int]) -> int:
     """
     folder = home / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    for private in (home, folder):  # parents=True would leave the one above open to others
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
     was_running = cluster.running(home)
     try:
         answers = _show(home, folder, cluster, ports)
