@@ -84,6 +84,7 @@ class Supervisor:
         self._pause_s = 0.5
         self._restart_at = 0.0
         self._announced = False
+        self._ending = False
         # Nobody ever writes here: when this process ends, however it ends, the workers read the end.
         self._life_out, self._life_in = os.pipe()
 
@@ -139,6 +140,8 @@ class Supervisor:
             self._workers.remove(worker)
             self._forget_status(worker)
             self._forget_gauges(worker.process.pid)
+            if not self._ending:
+                sys.stderr.write(f"medai: worker {worker.process.pid} ended with {worker.process.returncode}\n")
             if not worker.ready:
                 failed = worker.process.returncode if worker.process.returncode > 0 else 1
             if time.monotonic() - worker.started >= _STEADY_S:
@@ -151,6 +154,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """SIGTERM to all; SIGKILL to those that outlast the drain time, or at a second signal."""
+        self._ending = True
         for worker in self._workers:
             worker.process.terminate()
         already = self._signals

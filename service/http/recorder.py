@@ -9,6 +9,7 @@ Litestar's own middleware never sees 404 and 405; this does.
 """
 
 import asyncio
+import contextlib
 from time import perf_counter
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -293,7 +294,7 @@ class _Exchange:
             # Closing on unread bytes resets the connection, and the caller might never read the refusal.
             await self._send_body(body, last=False)
             await self._drain()
-            await self._send_body(b"", last=True)
+            await self._asgi_send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await self._send_body(body, last=True)
         self._muted = True
@@ -334,14 +335,11 @@ class _Exchange:
         )
 
     async def _drain(self) -> None:
-        policy = self._recorder.policy
-        remaining = policy.max_body_bytes
-        try:
-            async with asyncio.timeout(policy.linger_ms / 1000):
-                while self._pending_body and not self._gone and remaining > 0:
-                    remaining -= len((await self.receive()).get("body", b""))
-        except TimeoutError:
-            return
+        """Read and drop what still comes, for a while; the answer itself is already with the client."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._recorder.policy.linger_ms / 1000):
+                while self._pending_body and not self._gone:
+                    await self.receive()
 
     def _route(self) -> str:
         template: str | None = self._scope.get("path_template")

@@ -165,6 +165,18 @@ def test_a_refusal_drains_what_was_sent_so_that_its_caller_can_read_it(service, 
     drive(scenario)
 
 
+def test_a_client_that_leaves_with_its_refusal_in_hand_was_answered(service, drive):
+    async def scenario():
+        running = service()
+        headers = {"content-type": "image/png", "transfer-encoding": "chunked"}
+        exchange = running.exchange("POST", "/infer", headers=headers, chunks=[b"x", None])
+        exchange.on_send = lambda message: exchange.leave() if message["type"] == "http.response.body" else None
+        await exchange.run()
+        assert [record.code for record in running.ledger.records] == ["unauthenticated"]
+
+    drive(scenario)
+
+
 def test_a_body_that_does_not_arrive_in_time_is_refused(service, drive):
     async def scenario():
         running = service(body_timeout_ms=1, linger_ms=0)
