@@ -6,8 +6,8 @@ does. The names that pydicom asks a plugin module for are `is_available` and `DE
 
 from typing import Final
 
-import imagecodecs
 import numpy as np
+from imagecodecs import jpeg8_decode, jpegsof3_decode  # by name: they load their libraries now, not when called
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import JPEGLossless, JPEGLosslessSV1
 
@@ -19,10 +19,15 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
-    """The frame's samples by pixel, in 8 bits up to that precision and in 16 above, which the runner is told."""
-    samples = imagecodecs.jpegsof3_decode(source)
-    if samples.dtype not in (np.uint8, np.uint16):
-        raise ValueError("JPEG Lossless of more than 16 bits")
+    """The frame's samples by pixel, in 8 bits up to that precision and in 16 above, which the runner is told.
+
+    Two decoders have to agree. libjpeg-turbo goes on with made-up samples where the data end early; jpegsof3 refuses
+    then, but leaves samples as they happened to be in memory where components are missing. Raises ValueError.
+    """
+    samples = jpeg8_decode(source)
+    again = jpegsof3_decode(source)
+    if samples.dtype not in (np.uint8, np.uint16) or samples.dtype != again.dtype or not np.array_equal(samples, again):
+        raise ValueError("not a JPEG Lossless image, or a damaged one")
     runner.set_option("bits_allocated", 8 * samples.dtype.itemsize)
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", 0)
