@@ -107,9 +107,12 @@ class Running:
         )
         self._housekeeping = asyncio.create_task(self._keep_house())
 
-    def drain(self) -> None:
-        """Not ready any more, and no new image is taken."""
+    def leave_rotation(self) -> None:
+        """Not ready any more; whoever has not noticed yet is still served."""
         self._readiness.draining = True
+
+    def refuse(self) -> None:
+        """No new image is taken; what is inside goes on."""
         self._application.admission.draining = True
 
     async def stop(self) -> None:

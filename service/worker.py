@@ -61,8 +61,9 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     os.close(status)
     await told.wait()
     # In this order: load balancers see "not ready", the port closes, what is under way ends, the end is recorded.
-    running.drain()
+    running.leave_rotation()
     await asyncio.sleep(settings.drain_delay_ms / 1000)
+    running.refuse()
     outer.should_exit = True
     await serving[0]
     await running.stop()

@@ -69,8 +69,8 @@ def health_route(unready: Callable[[], str | None]) -> HTTPRouteHandler:
 
     @get("/health", opt={"produces": JSON}, media_type=JSON, sync_to_thread=False)
     def health() -> Response[bytes]:
-        if (reason := unready()) is not None:
-            raise Draining(reason, retry_after_s=1)
+        if unready() is not None:  # the reason is for operators: /readyz tells it
+            raise Draining("no finding could be given now", retry_after_s=1)
         return Response(msgspec.json.encode(Health()), media_type=JSON)
 
     return health
