@@ -111,8 +111,6 @@ class Server:
     def environment(self) -> dict[str, str]:
         """Ours without any setting of the caller's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDAI_")}
-        if "H_DEV_MODELS" in os.environ and "MEDAI_MODEL_FOLDERS" not in self.settings:  # TEMP
-            kept.update(MEDAI_MODEL_FOLDERS=os.environ["H_DEV_MODELS"], MEDAI_SHIPPED_MODELS="no")  # TEMP
         return {**kept, **self.settings, "MEDAI_HOME": str(self.home)}
 
     @property
