@@ -30,7 +30,7 @@ _UNLESS_SET: Final[tuple[Header, ...]] = (
 
 def complete(headers: Iterable[Header], case: Case, *, closes: bool) -> list[Header]:
     """`headers` with the ids, the ledger index and what browsers are told."""
-    present = list(headers)
+    present = [(name, _with_head(value)) if name == b"allow" else (name, value) for name, value in headers]
     names = {name for name, _ in present}
     present += [header for header in _UNLESS_SET if header[0] not in names]
     present += _ALWAYS
@@ -41,3 +41,9 @@ def complete(headers: Iterable[Header], case: Case, *, closes: bool) -> list[Hea
     if closes:
         present.append((b"connection", b"close"))
     return present
+
+
+def _with_head(allow: bytes) -> bytes:
+    """Litestar lists GET alone; what answers GET answers HEAD as well (RFC 9110 section 9.3.2)."""
+    methods = {method.strip() for method in allow.split(b",")}
+    return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))

@@ -86,7 +86,9 @@ def problem_of(error: Exception, retry_after_s: int) -> Problem:
         return of_code(code, None, retry_after_s)
     if isinstance(error, HTTPException) and error.status_code < 500:
         code = _BY_STATUS.get(error.status_code, "bad_request")
-        allow = tuple((b"allow", _allow(value)) for name, value in (error.headers or {}).items() if name == "allow")
+        allow = tuple(
+            (b"allow", value.encode("ascii")) for name, value in (error.headers or {}).items() if name == "allow"
+        )
         return Problem(code=code, headers=allow)
     return Problem(code="internal_error")
 
@@ -114,14 +116,6 @@ def encode(problem: Problem, correlation_id: str, ledger_index: int | None) -> b
             ledger_index=ledger_index,
         )
     )
-
-
-def _allow(value: str) -> bytes:
-    """Litestar lists GET; what answers GET answers HEAD as well (RFC 9110 section 9.3.2)."""
-    methods = {method.strip() for method in value.split(",")}
-    if "GET" in methods:
-        methods.add("HEAD")
-    return ", ".join(sorted(methods)).encode("ascii")
 
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")

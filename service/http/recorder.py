@@ -18,7 +18,7 @@ from audit import record as records
 from audit.errors import AuditError
 from audit.ports import Clock, Proven
 from audit.ports import Recorder as Ledger
-from service.http import answer_headers, correlation, problems
+from service.http import answer_headers, correlation, decisions, problems
 from service.http.answer_headers import ASGIApp, Message, Scope, Send
 from service.http.case import SCOPE_KEY, UNMATCHED, Case, Receive
 from service.http.durable import durable
@@ -93,7 +93,7 @@ class _Exchange:
         self._own_record = False
         self._status = 0
         self._sent_bytes = 0
-        self._outcome: Literal["client_gone", "answer_cut", "answer_replaced"] | None = None
+        self._outcome: decisions.Fate | None = None
         self._watch: asyncio.Task[None] | None = None
         self._case = self._scope[SCOPE_KEY] = self._open(scope)
 
@@ -213,25 +213,7 @@ class _Exchange:
         elif 400 <= status != 500 and recorder.windows.is_flood(case.peer, now_us):
             case.index = await recorder.windows.join("refusals", case.peer, now_us)
         else:
-            await self._append(self._request_record(status, code, now_us))
-
-    def _request_record(self, status: int, code: str | None, now_us: int) -> records.Request:
-        case = self._case
-        return records.Request(
-            format=records.FORMAT,
-            event_id=records.new_event_id(),
-            recorded_at_us=now_us,
-            request_id=case.request_id,
-            correlation_id=case.correlation_id,
-            traceparent=case.traceparent,
-            method=case.method,
-            route=case.route,
-            status=status,
-            actor=case.actor,
-            peer=case.peer,
-            release=None,
-            code=code,
-        )
+            await self._append(decisions.decided(case, status, code, now_us))
 
     async def _append(self, record: records.Prediction | records.Request) -> Proven:
         self._enter()
@@ -266,15 +248,8 @@ class _Exchange:
         """Record what became of the answer, where it is not simply that it was sent."""
         if self._outcome is None or not self._own_record or self._case.index is None:
             return
-        outcome = records.Outcome(
-            format=records.FORMAT,
-            event_id=records.new_event_id(),
-            recorded_at_us=self._recorder.clock.now_us(),
-            of_index=self._case.index,
-            request_id=self._case.request_id,
-            outcome=self._outcome,
-            bytes_sent=self._sent_bytes,
-        )
+        now_us = self._recorder.clock.now_us()
+        outcome = decisions.became(self._case, self._case.index, self._outcome, self._sent_bytes, now_us)
         try:
             await durable(self._recorder.ledger, outcome)
         except AuditError as error:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from audit.ports import Clock
 from service.domain.messages import InferenceRequest, Prediction
-from service.errors import Draining, RequestInvalid
+from service.errors import Draining, MediaUnsupported, RequestInvalid
 from service.http import proofs
 from service.http.admission import Admission
 from service.http.body import Bodies
@@ -46,6 +46,8 @@ def infer_route(inference: Inference) -> HTTPRouteHandler:
         case = case_of(scope)
         with inference.admission.enter(case.actor or case.peer) as place:
             model, frame = _parameters(scope["query_string"])
+            if (_header(scope, b"content-encoding") or b"identity").lower() != b"identity":
+                raise MediaUnsupported("send the image as it is, without a content encoding")
             body = await inference.bodies.read(case, _header(scope, b"content-type"))
             try:
                 async with place.running():

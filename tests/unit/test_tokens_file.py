@@ -168,7 +168,7 @@ def test_edits_at_once_from_several_processes_are_all_kept(path):
     assert len(tokens.listed(path)) == 6
 
 
-def test_tokens_are_bounded(path, monkeypatch):
+def test_the_number_of_tokens_is_bounded(path, monkeypatch):
     monkeypatch.setattr(tokens, "MAX_TOKENS", 1)
     _issue(path, "first")
     with pytest.raises(SettingInvalid):

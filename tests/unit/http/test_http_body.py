@@ -111,6 +111,14 @@ def test_a_media_type_may_have_parameters(service, drive):
     drive(scenario)
 
 
+def test_a_compressed_body_is_refused_as_such(service, drive):
+    async def scenario():
+        answer = await service().infer(headers={"content-encoding": "gzip"})
+        assert (answer.status, answer.json["code"]) == (415, "media_unsupported")
+
+    drive(scenario)
+
+
 def test_a_body_without_a_media_type_is_refused(service, drive):
     async def scenario():
         answer = await service().ask("POST", "/infer", headers=TOKEN, body=PNG)

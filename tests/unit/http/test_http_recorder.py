@@ -353,6 +353,22 @@ def test_a_head_request_has_the_headers_of_get_and_no_body(service, drive):
     drive(scenario)
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "allowed"),
+    [
+        ("POST", "/version", "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/version", "GET, HEAD, OPTIONS"),
+        ("GET", "/infer", "OPTIONS, POST"),
+    ],
+)
+def test_the_methods_that_a_path_takes_are_named(service, drive, method, target, allowed):
+    async def scenario():
+        answer = await service().ask(method, target)
+        assert answer.headers["allow"] == allowed
+
+    drive(scenario)
+
+
 def test_the_recorder_is_idle_when_nothing_is_under_way(service, drive):
     async def scenario():
         running = service()
