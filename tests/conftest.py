@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -54,6 +55,19 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 @pytest.fixture
 def database(cluster) -> Iterator[Cluster]:
     """A migrated, empty database of this test's own; `admin_url`, `writer_url`, `reader_url` lead to it."""
+    with _copied(cluster) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def module_database(cluster) -> Iterator[Cluster]:
+    """As `database`, for all tests of a module that leave it as it was."""
+    with _copied(cluster) as own:
+        yield own
+
+
+@contextmanager
+def _copied(cluster: Cluster) -> Iterator[Cluster]:
     own = msgspec.structs.replace(cluster, database=f"test_{uuid4().hex}")
     postgres = msgspec.structs.replace(cluster, database="postgres").admin_url
     with psycopg.connect(postgres, autocommit=True) as connection:

@@ -5,7 +5,10 @@ found at the next call. Each call is one autocommit statement, so a transaction 
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -89,14 +92,15 @@ class Connections:
             raise translate(error) from error
 
     async def _use(self, connection: AsyncConnection[Any], work: Work[Result]) -> Result:
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(self._statement_s, _sever, connection)
         try:
-            async with asyncio.timeout(self._statement_s):
-                result = await work(connection)
-        except TimeoutError as error:
-            await connection.close()
-            raise LedgerUnavailable(f"database: no answer within {self._statement_s} s") from error
+            result = await work(connection)
         except psycopg.Error as error:
             meant = translate(error)
+            if loop.time() >= deadline.when():
+                await connection.close()
+                raise LedgerUnavailable(f"database: no answer within {self._statement_s} s") from error
             if connection.closed:
                 raise _Lost(str(meant)) from error
             await self._give_back(connection)
@@ -105,6 +109,8 @@ class Connections:
             # Cancelled, or a fault of ours: whatever the server still sends must not meet the next statement.
             await connection.close()
             raise
+        finally:
+            deadline.cancel()
         await self._give_back(connection)
         return result
 
@@ -117,6 +123,15 @@ class Connections:
     async def _discard_idle(self) -> None:
         while self._idle:
             await self._idle.pop().close()
+
+
+def _sever(connection: AsyncConnection[Any]) -> None:
+    """Let whoever waits for the server's answer see the connection end, at once.
+
+    Cancelling them instead would have psycopg ask the server, which no longer answers, to cancel the statement.
+    """
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 def target(url: str, limits: Limits, *, application_name: str) -> str:

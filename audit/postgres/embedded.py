@@ -33,7 +33,8 @@ START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.02
 # What a killed server leaves running for a moment holds its shared memory: the next one then refuses to start.
-LAUNCHES: Final = 6
+SHARED_MEMORY_IN_USE: Final = "pre-existing shared memory block"
+LAUNCHES: Final = 20
 RELAUNCH_S: Final = 0.5
 
 
@@ -161,6 +162,7 @@ def _locked(home: Path) -> Iterator[None]:
 def _brought_up(
     home: Path, data: Path, programs: Programs, account: Account, secrets: Secrets, deadline: float
 ) -> Cluster:
+    log = home / "run" / "postgres.log"
     for _ in range(LAUNCHES):
         launched = None
         if server.pid_of(data) is None:
@@ -169,8 +171,9 @@ def _brought_up(
         pid = _answering(data, secrets, launched, deadline)
         if pid is not None:
             return Cluster(home=home, pid=pid, secrets=secrets)
+        if SHARED_MEMORY_IN_USE not in server.last_words(log):
+            break
         time.sleep(RELAUNCH_S)
-    log = home / "run" / "postgres.log"
     raise LedgerUnavailable(f"embedded PostgreSQL: it does not come up; {log} ends: {server.last_words(log)}")
 
 
