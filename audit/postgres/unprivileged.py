@@ -16,9 +16,13 @@ CAPABILITIES = {"dac_override": 1, "dac_read_search": 2}
 CAPABILITY_VERSION_3 = 0x20080522
 # include/uapi/linux/prctl.h
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+# include/uapi/linux/securebits.h; without it access(2) forgets the capabilities of whoever is not root, and
+# initdb asks access(2) whether it may run postgres.
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 
 def main(arguments: list[str]) -> None:
@@ -26,6 +30,7 @@ def main(arguments: list[str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if capability != "none":
         _checked(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        _checked(libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
