@@ -70,16 +70,14 @@ class Network(nn.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent)
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the slices, to try the script out")
     parser.add_argument("--evidence-only", action="store_true", help="keep model.onnx; write all that is beside it")
     options = parser.parse_args()
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
-    counts = {split: count // 20 if options.quick else count for split, count in SPLITS.items()}
     slices = {
         split: [train_phantoms.make(SEED + part, index) for index in range(count)]
-        for part, (split, count) in enumerate(counts.items())
+        for part, (split, count) in enumerate(SPLITS.items())
     }
     print("slices made", flush=True)
     if not options.evidence_only:

@@ -139,7 +139,8 @@ def _output(logits: Floats, truths: Floats) -> OutputContract:
     cuts = (order[1:] + order[:-1]) / 2
     gains = [np.mean(odds[truths == 1] >= cut) + np.mean(odds[truths == 0] < cut) for cut in cuts]
     cut = float(cuts[int(np.argmax(gains))])
-    half = next(each for each in np.arange(0, LARGEST_BAND, 0.05) if _wrong(odds, truths, cut, each) <= ERRORS_ALLOWED)
+    widths = np.arange(0, LARGEST_BAND, 0.05)
+    half = next((each for each in widths if _wrong(odds, truths, cut, each) <= ERRORS_ALLOWED), LARGEST_BAND)
     return OutputContract(
         tensor=OUTPUT_TENSOR,
         label=LABEL,
@@ -327,6 +328,7 @@ def _clear_cases(model: OnnxModel, seed: int) -> tuple[Slice, Slice]:
     found: dict[bool, Slice] = {}
     index = 0
     while len(found) < 2:
+        assert index < 500, "the model is too poor to have a clear case"
         each = make(seed, index)
         finding = _judge_image(model, image(each))[1]
         clear = abs((finding.probability_ppm or 0) - PPM // 2) > 0.45 * PPM
