@@ -4,7 +4,7 @@ import struct
 from typing import Final, NamedTuple
 
 from service.adapters.images_attributes import PixelLayout
-from service.adapters.images_syntaxes import JPEG_2000, JPEG_LOSSLESS, RLE
+from service.adapters.images_syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
 from service.errors import DecodeFailed
 
 MAX_SCANS: Final = 64
@@ -13,6 +13,7 @@ MAX_SCANS: Final = 64
 _SOC_SIZ: Final = b"\xff\x4f\xff\x51"
 _JP2_BOX: Final = b"\x00\x00\x00\x0cjP  "
 _SOI: Final = b"\xff\xd8"
+_EOI: Final = b"\xff\xd9"
 _SOS: Final = 0xDA
 # ITU-T T.81 table B.1: SOF0 to SOF15 without DHT, JPG and DAC; ITU-T T.87 C.1.1: SOF55 of JPEG-LS.
 _START_OF_FRAME: Final = frozenset(set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7})
@@ -42,6 +43,9 @@ def check_claims(frame: bytes, layout: PixelLayout, syntax: str) -> None:
         # ITU-T T.81 H.1.2.2: a sample has a code of at least one bit. (A decoder that is given less reads on beyond
         # its input: the one crash that fuzzing found.)
         _check_enough(len(frame) * 8, layout.rows * layout.columns * layout.samples)
+    if syntax in JPEG_LS and not frame.rstrip(b"\0").endswith(_EOI):
+        # CharLS takes what is missing for zeros and counts them, for seconds, before it refuses.
+        raise DecodeFailed("The JPEG-LS frame does not end with an end of image: it is cut short.")
 
 
 def _check_enough(at_most: int, promised: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import UID
 
 from service.adapters.images_attributes import PixelLayout
 from service.adapters.images_elements import Elements
@@ -101,8 +102,9 @@ def _options(layout: PixelLayout, *, frames: int) -> dict[str, Any]:
 
 @functools.cache
 def _decoder(syntax: str) -> Decoder:
-    """pydicom's decoder for the syntax, with JPEG Lossless taught to it once in this process."""
-    decoder = get_decoder(syntax)
-    if syntax in JPEG_LOSSLESS:
-        decoder.add_plugin("imagecodecs", ("service.adapters.images_lossless", "decode_frame"))
+    """pydicom's decoder for the syntax; for JPEG Lossless one of our own, since it has none that reads it here."""
+    if syntax not in JPEG_LOSSLESS:
+        return get_decoder(syntax)
+    decoder = Decoder(UID(syntax))
+    decoder.add_plugin("imagecodecs", ("service.adapters.images_lossless", "decode_frame"))
     return decoder

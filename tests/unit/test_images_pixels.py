@@ -54,8 +54,10 @@ def test_jpeg_lossless_is_exact_for_every_selection_value(predictor: int, bits: 
 def test_a_frame_cut_short_gives_no_image(syntax: uid.UID, share: float) -> None:
     pixels = phantom(64, 64, bits=8)
     frame = codestream(pixels, syntax, bits=8)
-    with pytest.raises(Exception):  # noqa: B017  # whatever it is, the child process answers that there is no image
-        compressed_samples(frame[: int(len(frame) * share)], layout(pixels, bits=8), syntax)
+    cut = frame[: int(len(frame) * share)]
+    with pytest.raises(Exception):  # noqa: B017  # whatever it is, the answer is that there is no image
+        check_claims(cut, layout(pixels, bits=8), syntax)
+        compressed_samples(cut, layout(pixels, bits=8), syntax)
 
 
 def test_a_jpeg_lossless_frame_that_ends_early_but_properly_gives_no_image() -> None:
@@ -79,6 +81,12 @@ def test_a_jpeg_lossless_frame_with_fewer_bits_than_samples_is_refused_before_it
     )
     with pytest.raises(DecodeFailed, match="too short"):
         check_claims(frame, claimed, uid.JPEGLossless)
+
+
+def test_a_jpeg_ls_frame_without_its_end_is_refused_before_it_is_decoded() -> None:
+    frame = codestream(phantom(64, 64), uid.JPEGLSLossless, bits=16)
+    with pytest.raises(DecodeFailed, match="end of image"):
+        check_claims(frame[:-40], layout(phantom(64, 64), bits=16), uid.JPEGLSLossless)
 
 
 def test_an_rle_frame_too_short_for_its_size_is_refused_before_it_is_decoded() -> None:
