@@ -86,6 +86,7 @@ class _Exchange:
         # A copy: the server reads HEAD from its own scope, the application knows GET alone.
         self._scope = {**scope, "method": "GET"} if self._head else scope
         self._pending_body = False
+        self._held_back = False
         self._started = False
         self._muted = False
         self._gone = False
@@ -104,6 +105,7 @@ class _Exchange:
                 found[name] = found[name] + b"," + value if name in found else value
         declared = found.get(b"content-length", b"")
         self._pending_body = b"transfer-encoding" in found or declared not in (b"", b"0")
+        self._held_back = self._pending_body and b"expect" in found
         now_us = self._recorder.clock.now_us()
         method = scope["method"]
         case = Case(
@@ -150,6 +152,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """The body's next message; notes when all of it was read, and when its sender is gone."""
+        self._held_back = False
         message: Message = await self._asgi_receive()
         if message["type"] == "http.disconnect":
             self._gone = True
@@ -265,7 +268,7 @@ class _Exchange:
             *problem.headers,
         ]
         closes = await self._send_start(problem.status, headers)
-        if closes:
+        if closes and not self._held_back:
             # Closing on unread bytes resets the connection, and the caller might never read the refusal.
             await self._send_body(body, last=False)
             await self._drain()
@@ -300,11 +303,13 @@ class _Exchange:
         return self._gone
 
     def _must_close(self) -> bool:
-        """Whether so much of the body is unread that waiting for the rest of it would be work for nothing."""
+        """Whether so much of the body is unread that waiting for the rest of it would be work for nothing; or
+        the client holds it back until it is asked (RFC 9110 section 10.1.1) and will now never send it."""
         declared = self._case.declared_bytes
         problem = self._case.problem
         return self._pending_body and (
-            declared is None
+            self._held_back
+            or declared is None
             or declared > self._recorder.policy.max_body_bytes
             or (problem is not None and problem.code == "body_timeout")
         )

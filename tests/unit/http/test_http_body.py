@@ -185,6 +185,17 @@ def test_a_client_that_leaves_with_its_refusal_in_hand_was_answered(service, dri
     drive(scenario)
 
 
+def test_a_refused_client_that_held_its_body_back_is_not_asked_for_it(service, drive):
+    async def scenario():
+        running = service()
+        headers = {"content-type": "image/png", "content-length": "9", "expect": "100-continue"}
+        exchange = running.exchange("POST", "/infer", headers=headers, chunks=[b"x" * 9])
+        await exchange.run()
+        assert (exchange.answer().headers["connection"], exchange.read_chunks) == ("close", 0)
+
+    drive(scenario)
+
+
 def test_a_body_that_does_not_arrive_in_time_is_refused(service, drive):
     async def scenario():
         running = service(body_timeout_ms=1, linger_ms=0)
