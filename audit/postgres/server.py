@@ -156,7 +156,8 @@ def _needed_capability(home: Path, programs: Programs, account: Account) -> str:
     program = programs.folder / "postgres"
     if not _may(program, account, 0o1):
         return "dac_override"  # to execute a file, the right to read it is not enough
-    if all(_reaches(path, account) for path in (program, home, *programs.reads)):
+    # The password is read from run/, which is private to us also where MEDAI_HOME itself was made open.
+    if all(_reaches(path, account) for path in (program, home / "run", *programs.reads)):
         return "none"
     # Containers are often given the stronger of the two only.
     return "dac_read_search" if _is_permitted(unprivileged.CAPABILITIES["dac_read_search"]) else "dac_override"
