@@ -125,6 +125,9 @@ def _alone(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise SettingInvalid(f"{home}: another `medai serve` runs here; stop it, or set MEDAI_HOME") from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")  # for `make clean`, which asks the process itself whether it is us
+        lock.flush()
         yield
 
 
