@@ -21,10 +21,11 @@ RECORDS_A_PAGE: Final = 1_024
 BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
 STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
 PAGE: Final = " WHERE idx >= %b::bigint AND idx < %b::bigint ORDER BY idx"
-UNCLOSED: Final = f"""
-    {STORED} AS opened WHERE phase = 'opened' AND minute_us < %b::bigint AND NOT EXISTS (
+UNCLOSED: Final = """
+    SELECT idx, event_id, record, leaf_hash FROM ledger.records AS opened
+    WHERE phase = 'opened' AND minute_us < %b::bigint AND NOT EXISTS (
         SELECT FROM ledger.records AS closed WHERE closed.of_index = opened.idx AND closed.phase = 'closed'
-    ) ORDER BY idx LIMIT {MAX_WINDOWS}
+    ) ORDER BY idx LIMIT %b::bigint
 """
 NODES: Final = """
     SELECT height, idx, hash FROM ledger.nodes
@@ -72,7 +73,7 @@ class PostgresReader:
         return _stored(rows[0])
 
     async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
-        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"
+        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"  # nosec B608: our constants
         return [leaf for (leaf,) in await self._rows(select, (first, end))]
 
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -104,7 +105,7 @@ class PostgresReader:
         return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}
 
     async def unclosed_windows(self, before_us: int) -> list[Stored]:
-        return [_stored(row) for row in await self._rows(UNCLOSED, (before_us,))]
+        return [_stored(row) for row in await self._rows(UNCLOSED, (before_us, MAX_WINDOWS))]
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
         rows = await self._rows("SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1", ())
@@ -147,11 +148,13 @@ class PostgresReader:
 
 
 def _select(columns: Sequence[str]) -> str:
-    """The statement for these search columns; each must be one of `COLUMNS`, for it becomes SQL."""
-    assert set(columns) <= set(COLUMNS)
+    """The statement for these search columns. Raises `ValueError` for one that is not of `COLUMNS`."""
+    if not set(columns) <= set(COLUMNS):
+        raise ValueError(f"rows: expected columns of {COLUMNS}, got {tuple(columns)}")
     # psycopg makes UUID objects in Python; text is what records hold, and comes at a fraction of the time.
     casts = [f"{name}::text" if name in {"request_id", "process_id"} else name for name in columns]
-    return f"SELECT {', '.join(['idx', 'event_id::text', 'record', 'leaf_hash', *casts])} FROM ledger.records"
+    named = ", ".join(["idx", "event_id::text", "record", "leaf_hash", *casts])
+    return f"SELECT {named} FROM ledger.records"  # nosec B608: names of COLUMNS, nothing a caller wrote
 
 
 def _head(row: Row) -> Head:

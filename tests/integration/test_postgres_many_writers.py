@@ -60,7 +60,8 @@ async def test_each_of_their_batches_begins_where_another_ends(reader):
 
 async def test_each_of_their_batches_knows_the_state_at_its_end(reader, entries):
     leaves = await reader.leaf_hashes(0, 10_000)
-    frontier, linked = (), chain.start(entries.ORIGIN)
+    frontier: tuple[bytes, ...] = ()
+    linked = chain.start(entries.ORIGIN)
     for batch in await reader.batches(0, 10_000):
         mine = leaves[batch.first : batch.size]
         frontier, linked = merkle.extend(batch.first, frontier, mine), chain.extend(linked, mine)
