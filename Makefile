@@ -26,7 +26,7 @@ help:
 	@echo 'make test    run the whole test suite (ARGS="-k word" for a part of it)'
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
-	@echo 'make bench   measure; writes a table and JSON'
+	@echo 'make bench   measure (some six minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
 	@echo 'make lock    make the lock files anew from pyproject.toml'
 	@echo 'make clean   end what was started here and remove what was made (asks before a ledger; FORCE=1)'
 	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter; MEDAI_HOME=folder the place of all state.'
@@ -55,7 +55,7 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev .venv/.project
-	@$(BIN)/python tests/benchmarks $(ARGS)
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 # Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
 lock: .venv/.dev

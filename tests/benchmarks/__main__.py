@@ -1,0 +1,45 @@
+"""`make bench`: how fast it is, as ratios that hold on any machine, each made in one run.
+
+    python -m tests.benchmarks [PART ...]    parts: infer lone append verify (all, unless some are named)
+
+BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here passes or fails: a machine that is
+busy with something else measures badly, and says so nowhere but in its load average.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tests.benchmarks import appends, lone, place, report, sizes, throughput, verifying
+from tests.benchmarks.place import Place
+from tests.benchmarks.report import Row
+from tests.benchmarks.sizes import Sizes
+
+OUT = Path("build/bench")
+
+PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
+    "infer": lambda where, size: throughput.rows(where, size, throughput.configurations()),
+    "lone": lambda where, size: iter((lone.row(where, size),)),
+    "append": lambda where, size: iter((appends.row(where, size),)),
+    "verify": verifying.rows,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    wanted = list(arguments) or list(PARTS)
+    if unknown := set(wanted) - set(PARTS):
+        sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
+        return 2
+    size = sizes.chosen()
+    rows: list[Row] = []
+    with place.made() as where:
+        about = report.environment(where.maintenance_url, "quick" if size is sizes.QUICK else "full")
+        for part in wanted:
+            sys.stderr.write(f"measuring: {part}\n")
+            rows += PARTS[part](where, size)
+    sys.stdout.write(report.write(OUT, about, rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

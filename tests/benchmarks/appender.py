@@ -1,0 +1,83 @@
+"""A process that appends through `audit.ledger.Ledger`, as a worker does, with so many requests under way.
+
+    python -m tests.benchmarks.appender LOG...    each LOG as JSON: its place and `max_batch_records`
+
+Orders on standard input: {"log": 0, "seconds": 2.0, "in_flight": 32}; the answer is how many became durable in that
+time. The records are made before the time begins: making them is no part of an append.
+"""
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import perf_counter
+
+import uvloop
+
+from audit import record
+from audit.clock import SystemClock
+from audit.ledger import Ledger
+from audit.postgres.reader import PostgresReader
+from audit.postgres.store import PostgresStore
+from audit.record import Prediction
+from audit.settings import LedgerSettings
+from tests.benchmarks.crew import say
+from tests.benchmarks.place import Log
+from tests.benchmarks.predictions import prediction
+
+
+async def _open(told: str, resources: AsyncExitStack) -> Ledger:
+    """The ledger that `told` names, as a worker opens it: its own connections, the settings' defaults."""
+    order = json.loads(told)
+    log = Log(home=Path(order["home"]), writer_url=order["writer_url"], reader_url=order["reader_url"])
+    store, reader = PostgresStore(log.writer_url), PostgresReader(log.reader_url)
+    resources.push_async_callback(store.close)
+    resources.push_async_callback(reader.close)
+    ledger = Ledger(
+        store=store,
+        reader=reader,
+        signer=log.signer(),
+        anchor=log.anchor(),
+        clock=SystemClock(),
+        settings=LedgerSettings(max_batch_records=order["max_batch_records"]),
+        process_id=record.new_event_id(),
+    )
+    await ledger.start()
+    resources.push_async_callback(ledger.close)
+    return ledger
+
+
+async def _slice(ledger: Ledger, *, seconds: float, in_flight: int, made: list[Prediction]) -> dict[str, float]:
+    until = perf_counter() + seconds
+    durable = 0
+
+    async def request() -> None:
+        nonlocal durable
+        while perf_counter() < until and made:
+            ledger.enter()
+            await ledger.append(made.pop())
+            durable += perf_counter() < until
+
+    start = perf_counter()
+    await asyncio.gather(*(request() for _ in range(in_flight)))
+    assert made, "more records were made durable than were made"
+    return {"per_s": durable / seconds, "took_s": perf_counter() - start}
+
+
+async def _main(arguments: list[str]) -> None:
+    async with AsyncExitStack() as resources:
+        ledgers = [await _open(told, resources) for told in arguments]
+        say("ready")
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            order = json.loads(line)
+            if "make" in order:
+                made = [prediction() for _ in range(order["make"])]
+                say("made")
+            else:
+                say(await _slice(ledgers[order.pop("log")], made=made, **order))
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_main(sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""Where it is measured: a PostgreSQL of its own in a temporary folder, and in it as many empty logs as are wanted."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psycopg
+from msgspec import Struct
+
+from audit import genesis, signing
+from audit.anchors import FolderAnchor
+from audit.clock import SystemClock
+from audit.note import Signer
+from audit.postgres import embedded, migrate
+from audit.postgres.embedded import Cluster
+from audit.postgres.reader import PostgresReader
+from audit.postgres.store import PostgresStore
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """A log that has its record 0: its folder (a MEDAI_HOME) and its database."""
+
+    home: Path
+    writer_url: str
+    reader_url: str
+
+    @property
+    def signing_key(self) -> Path:
+        return self.home / "keys" / "signing.key"
+
+    def signer(self) -> Signer:
+        return signing.load(self.signing_key)
+
+    def anchor(self) -> FolderAnchor:
+        return FolderAnchor(self.home / "anchors", (self.signer().verifier,))
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """The server and the folder around it."""
+
+    folder: Path
+    cluster: Cluster
+
+    def log(self, name: str) -> Log:
+        """A new log, begun."""
+        own = msgspec.structs.replace(self.cluster, database=f"bench_{name}")
+        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {own.database} TEMPLATE {self.cluster.database}")
+        log = Log(home=self.folder / name, writer_url=own.writer_url, reader_url=own.reader_url)
+        log.home.mkdir(mode=0o700)
+        signing.create(log.signing_key, f"bench.example/{name}")
+        asyncio.run(_begin(log))
+        return log
+
+    @property
+    def maintenance_url(self) -> str:
+        """The superuser's way in, to a database that holds no log."""
+        return msgspec.structs.replace(self.cluster, database="postgres").admin_url
+
+
+@contextmanager
+def made() -> Iterator[Place]:
+    """A place that is gone, server and all, when the block is left."""
+    folder = Path(tempfile.mkdtemp(prefix="medai-bench-"))
+    home = folder / "server"
+    try:
+        cluster = embedded.start(home)
+        try:
+            migrate.upgrade(cluster.admin_url)
+            yield Place(folder=folder, cluster=cluster)
+        finally:
+            embedded.stop(home)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _begin(log: Log) -> None:
+    store, reader = PostgresStore(log.writer_url), PostgresReader(log.reader_url)
+    try:
+        await genesis.initialise(store, reader, log.signer(), SystemClock())
+    finally:
+        await store.close()
+        await reader.close()

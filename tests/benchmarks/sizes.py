@@ -1,0 +1,46 @@
+"""How much is measured: enough for steady medians in some five minutes, or just enough to see that it runs."""
+
+import os
+
+from msgspec import Struct
+
+
+class Sizes(Struct, frozen=True, kw_only=True):
+    """`rounds` are interleaved: each holds one slice of every variant that is compared."""
+
+    rounds: int
+    slice_s: float
+    other_rounds: int
+    """Rounds of the configurations beside the headline."""
+    lone_rounds: int
+    append_rounds: int
+    append_slice_s: float
+    verified_records: int
+    verify_rounds: int
+
+
+FULL = Sizes(
+    rounds=9,
+    slice_s=2.0,
+    other_rounds=4,
+    lone_rounds=800,
+    append_rounds=4,
+    append_slice_s=2.0,
+    verified_records=200_000,
+    verify_rounds=5,
+)
+QUICK = Sizes(
+    rounds=1,
+    slice_s=0.4,
+    other_rounds=1,
+    lone_rounds=20,
+    append_rounds=1,
+    append_slice_s=0.4,
+    verified_records=5_000,
+    verify_rounds=1,
+)
+
+
+def chosen() -> Sizes:
+    """Full, unless BENCH_QUICK=1."""
+    return QUICK if os.environ.get("BENCH_QUICK") == "1" else FULL
