@@ -72,7 +72,7 @@ def _show(home: Path, folder: Path, cluster: Cluster, ports: tuple[int, int]) ->
         print(f"    {'it already runs' if found else 'ready'} on http://{HOST}:{service.port}")
         _step(2, f"Sending studies. {NOTICE}")
         print(f"    {'study':<52} {'answer':<34} {'ms':>6} {'index':>6}")
-        answers = [answer for study in studies(folder) if (answer := _send(service, study, folder)) is not None]
+        answers = [answer for study in studies() if (answer := _send(service, study, folder)) is not None]
         print("    The model learnt from synthetic phantoms alone: what it says of the real studies means nothing.")
         key = _save_key(home, folder)
     _step(3, "Verifying every answer offline: Python's standard library, the log's key, nothing else")
