@@ -46,8 +46,10 @@ def broad_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
-    """A server with two workers for a whole file of tests; the shipped model, all settings as they are."""
-    with serving(tmp_path_factory.mktemp("served") / "home") as running:
+    """A server with two workers for a whole file of tests, with the shipped model."""
+    # Every refusal singly, however many tests of a minute are refused something.
+    settings = {"MEDAI_REFUSALS_PER_MINUTE": "1000000"}
+    with serving(tmp_path_factory.mktemp("served") / "home", settings=settings) as running:
         yield running
 
 

@@ -114,6 +114,10 @@ class Server:
         return {**kept, **self.settings, "MEDAI_HOME": str(self.home)}
 
     @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
     def log(self) -> Path:
         return self.home.with_name(self.home.name + ".log")
 
