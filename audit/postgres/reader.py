@@ -73,7 +73,7 @@ class PostgresReader:
         return _stored(rows[0])
 
     async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
-        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"  # nosec B608: our constants
+        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"  # nosec B608  # our constants
         return [leaf for (leaf,) in await self._rows(select, (first, end))]
 
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -154,7 +154,7 @@ def _select(columns: Sequence[str]) -> str:
     # psycopg makes UUID objects in Python; text is what records hold, and comes at a fraction of the time.
     casts = [f"{name}::text" if name in {"request_id", "process_id"} else name for name in columns]
     named = ", ".join(["idx", "event_id::text", "record", "leaf_hash", *casts])
-    return f"SELECT {named} FROM ledger.records"  # nosec B608: names of COLUMNS, nothing a caller wrote
+    return f"SELECT {named} FROM ledger.records"  # nosec B608  # names of COLUMNS, nothing a caller wrote
 
 
 def _head(row: Row) -> Head:

@@ -105,7 +105,7 @@ def initialise(home: Path, data: Path, programs: Programs, account: Account, log
 
 def _run_to_its_end(command: list[str]) -> None:
     try:
-        done = subprocess.run(  # nosec B603: our own arguments, no shell
+        done = subprocess.run(  # nosec B603  # our own arguments, no shell
             command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             timeout=INITDB_TIMEOUT_S,
         )  # fmt: skip
@@ -118,7 +118,7 @@ def _run_to_its_end(command: list[str]) -> None:
 def require_version(data: Path, programs: Programs) -> None:
     """Raises `SettingInvalid` where the files are of another major version than the programs."""
     made_by = (data / "PG_VERSION").read_text().strip()
-    done = subprocess.run(  # nosec B603: our own arguments, no shell
+    done = subprocess.run(  # nosec B603  # our own arguments, no shell
         [str(programs.folder / "postgres"), "--version"], capture_output=True, text=True, check=True, timeout=30
     )
     ours = done.stdout.split()[-1].split(".")[0]
@@ -211,7 +211,7 @@ def _serves(pid: int, data: Path) -> bool:
 
 
 def _serves_by_ps(pid: int, data: Path) -> bool:
-    done = subprocess.run(  # nosec B603 B607: where there is no /proc (macOS)
+    done = subprocess.run(  # nosec B603 B607  # where there is no /proc (macOS)
         ["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=10
     )
     return str(data) in done.stdout and not done.stdout.startswith("Z")

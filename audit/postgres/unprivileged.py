@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
         _keep_only(libc, CAPABILITIES[capability])
     _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     os.umask(0o077)
-    os.execv(program[0], program)  # nosec B606: the program is the caller's, no shell between
+    os.execv(program[0], program)  # nosec B606  # the program is the caller's, no shell between
 
 
 def _keep_only(libc: ctypes.CDLL, number: int) -> None:
