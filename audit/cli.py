@@ -207,7 +207,7 @@ class Database(Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def _database(where: Places) -> Iterator[Database]:
-    """The database of one's own, or the embedded one, which is stopped again if it was started here."""
+    """The database of one's own, or the embedded one, which runs as long as somebody uses it."""
     if where.database_url is not None:
         assert where.reader_url is not None
         yield Database(writer_url=where.database_url, reader_url=where.reader_url)
@@ -216,13 +216,8 @@ def _database(where: Places) -> Iterator[Database]:
 
     if not (where.home / "postgres").is_dir():
         raise SettingInvalid(f"no ledger under {where.home}: run `make serve`, or set MEDAI_HOME or MEDAI_DATABASE_URL")
-    was_running = embedded.running(where.home) is not None
-    cluster = embedded.start(where.home)
-    try:
+    with embedded.using(where.home) as cluster:
         yield Database(writer_url=cluster.writer_url, reader_url=cluster.reader_url)
-    finally:
-        if not was_running:
-            embedded.stop(where.home)
 
 
 @contextlib.asynccontextmanager

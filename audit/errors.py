@@ -1,22 +1,22 @@
 """What can go wrong in the ledger, each with a code that scripts may rely on.
 
-    AuditError
-    |- Malformed              bytes that are not in the one accepted form       malformed
-    |- VerificationFailed     well-formed, and not true                         verification_failed
-    |  |- InclusionInvalid    an inclusion proof that does not reach the root   inclusion_invalid
-    |  |- ConsistencyInvalid  a tree that is not an extension of the other      consistency_invalid
-    |  |- SignatureInvalid    a signature by a known key that does not verify   signature_invalid
-    |  |- SignatureMissing    no signature by any key that is asked for         signature_missing
-    |  `- Altered             a stored record, hash or column is not as hashed  altered
-    |- Unattested             consistent, but nothing outside vouches for it    unattested
-    |- LedgerUnavailable      no record can be made durable now                 ledger_unavailable
-    |- RecordRefused          this record, and no other, cannot be written      record_refused
-    |- CallerBehind           the caller's size is too far behind to prove      caller_behind
-    |- LedgerForked           the database contradicts what was signed or seen  ledger_forked
-    |- LedgerNotInitialised   no record 0                                       ledger_not_initialised
-    |- LedgerExists           a second record 0 was asked for                   ledger_exists
-    |- NotFound               no record at this index                           not_found
-    `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
+AuditError
+|- Malformed              bytes that are not in the one accepted form       malformed
+|- VerificationFailed     well-formed, and not true                         verification_failed
+|  |- InclusionInvalid    an inclusion proof that does not reach the root   inclusion_invalid
+|  |- ConsistencyInvalid  a tree that is not an extension of the other      consistency_invalid
+|  |- SignatureInvalid    a signature by a known key that does not verify   signature_invalid
+|  |- SignatureMissing    no signature by any key that is asked for         signature_missing
+|  `- Altered             a stored record, hash or column is not as hashed  altered
+|- Unattested             consistent, but nothing outside vouches for it    unattested
+|- LedgerUnavailable      no record can be made durable now                 ledger_unavailable
+|- RecordRefused          this record, and no other, cannot be written      record_refused
+|- CallerBehind           the caller's size is too far behind to prove      caller_behind
+|- LedgerForked           the database contradicts what was signed or seen  ledger_forked
+|- LedgerNotInitialised   no record 0                                       ledger_not_initialised
+|- LedgerExists           a second record 0 was asked for                   ledger_exists
+|- NotFound               no record at this index                           not_found
+`- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
 """
 
 from typing import ClassVar

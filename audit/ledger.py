@@ -196,9 +196,7 @@ class Ledger:
         self._rise()
 
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
-        proof = receipt.format(
-            receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body)
-        )
+        proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
         replaced = item.replaced(index, event_id=record.new_event_id(), recorded_at_us=self._clock.now_us())
         if replaced is not None:
@@ -307,9 +305,7 @@ class Ledger:
             self._rise()
 
     async def _accept(self, known: Head | None) -> None:
-        accepted = await acceptance.accept(
-            self._store, self._reader, self._anchor, self._signer.verifier, known=known
-        )
+        accepted = await acceptance.accept(self._store, self._reader, self._anchor, self._signer.verifier, known=known)
         self._database = (accepted.system_identifier, accepted.timeline)
         if known is None:
             self._head = accepted.head

@@ -62,9 +62,7 @@ VARIABLES: Final = frozenset(
 
 def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
     """The ledger's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     try:
         return msgspec.convert(given, LedgerSettings, strict=False)
     except msgspec.ValidationError as error:

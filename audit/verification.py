@@ -140,9 +140,7 @@ def _check_published(
     return []
 
 
-def _split(
-    size: int, genesis: Genesis, held: dict[int, bytes], *, processes: int, schema: bool
-) -> list[Stretch]:
+def _split(size: int, genesis: Genesis, held: dict[int, bytes], *, processes: int, schema: bool) -> list[Stretch]:
     """Stretches of whole tiles: at least four for each process, so that a slow one does not hold up the rest,
     and none longer than `MAX_STRETCH`, because its batches are held in memory."""
     tiles = -(-size // TILE)
@@ -246,4 +244,3 @@ def _report(origin: str, size: int, anchored: int, found: Sequence[Found]) -> Re
     if steps_back:  # a corrected clock is to be explained, and is no alteration
         words += f"; the service's clock stepped back {steps_back} time(s)"
     return Report(exit_code=code, words=words, origin=origin, size=size, anchored=anchored, found=tuple(found))
-

@@ -94,9 +94,7 @@ class Walk:
         levels = [leaves]
         while len(levels[-1]) > 1:
             below = levels[-1]
-            levels.append(
-                [sha256(b"\x01" + below[at] + below[at + 1]).digest() for at in range(0, len(below) - 1, 2)]
-            )
+            levels.append([sha256(b"\x01" + below[at] + below[at + 1]).digest() for at in range(0, len(below) - 1, 2)])
         self._boundaries(levels, leaves)
         self.size += len(leaves)
         if len(leaves) == TILE:

@@ -71,13 +71,8 @@ def migrate_database(arguments: Sequence[str]) -> int:
         migrate.grant(where.admin_url, writer=_login(where.database_url), reader=_login(where.reader_url))
         print("the schema is up to date")
         return 0
-    was_running = embedded.running(where.home) is not None
-    cluster = embedded.start(where.home)
-    try:
+    with embedded.using(where.home) as cluster:
         migrate.upgrade(cluster.admin_url)
-    finally:
-        if not was_running:
-            embedded.stop(where.home)
     print("the schema is up to date")
     return 0
 
@@ -140,13 +135,10 @@ def _database(where: Places) -> Iterator[Mapping[str, str]]:
         yield {"MEDAI_DATABASE_URL": where.database_url, "MEDAI_DATABASE_READER_URL": where.reader_url}
         return
     print("medai: starting the embedded PostgreSQL", file=sys.stderr, flush=True)
-    cluster = embedded.start(where.home)
-    try:
+    with embedded.using(where.home) as cluster:
         migrate.upgrade(cluster.admin_url)
         asyncio.run(_begin_ledger(cluster.writer_url, cluster.reader_url, where))
         yield {"MEDAI_DATABASE_URL": cluster.writer_url, "MEDAI_DATABASE_READER_URL": cluster.reader_url}
-    finally:
-        embedded.stop(where.home)
 
 
 async def _require_ledger(writer_url: str, reader_url: str) -> None:

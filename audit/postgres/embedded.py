@@ -1,8 +1,9 @@
-"""A PostgreSQL of one's own under MEDAI_HOME, for one machine: `start`, `running`, `stop`.
+"""A PostgreSQL of one's own under MEDAI_HOME, for one machine: `using`, or `start`, `running`, `stop`.
 
     MEDAI_HOME/postgres/            its files, mode 0700, owned by the user that the server runs as
     MEDAI_HOME/postgres.json        passwords and the socket's folder, mode 0600
     MEDAI_HOME/run/postgres.lock    held while a server is started or stopped
+    MEDAI_HOME/run/postgres.users   held, shared, by every program that uses the server
     MEDAI_HOME/run/postgres.log     what the server says
     MEDAI_HOME/run/pg/              its socket, mode 0700; in the temporary folder where this path is too long
 
@@ -15,9 +16,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from msgspec import Struct
 from psycopg import conninfo, pq
@@ -109,6 +110,23 @@ def running(home: Path) -> Cluster | None:
     return Cluster(home=home, pid=pid, secrets=secrets)
 
 
+@contextmanager
+def using(home: Path) -> Iterator[Cluster]:
+    """The server of `home` runs while the block does; whoever is the last to leave such a block stops it.
+
+    A program that is killed leaves the server running; the next one to leave a block stops it.
+    """
+    home = _prepared(home)
+    with _opened(home, "postgres.users") as users:
+        _lock(users, fcntl.LOCK_SH)
+        try:
+            yield start(home)
+        finally:
+            with suppress(BlockingIOError):  # somebody else uses it
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stop(home)
+
+
 def stop(home: Path) -> None:
     """No server of `home` runs when this returns. Raises `LedgerUnavailable` where it will not end."""
     home = home.resolve()
@@ -142,21 +160,29 @@ def _prepared(home: Path) -> Path:
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """One program at a time starts or stops the server of `home`. A crash frees the lock."""
-    deadline = time.monotonic() + START_TIMEOUT_S + 2 * STOP_TIMEOUT_S
+    with _opened(home, "postgres.lock") as file:
+        _lock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(home: Path, name: str) -> BinaryIO:
     try:
-        file = (home / "run" / "postgres.lock").open("ab")
+        return (home / "run" / name).open("ab")
     except OSError as error:
         raise SettingInvalid(f"embedded PostgreSQL: {home} is another user's; set MEDAI_HOME to your own") from error
-    with file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise LedgerUnavailable(f"embedded PostgreSQL: another program holds {file.name}") from error
-                time.sleep(POLL_S)
-        yield
+
+
+def _lock(file: BinaryIO, how: int) -> None:
+    """Bounded by what another program's start and stop may take. Closing `file` gives the lock back."""
+    deadline = time.monotonic() + START_TIMEOUT_S + 2 * STOP_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise LedgerUnavailable(f"embedded PostgreSQL: another program holds {file.name}") from error
+            time.sleep(POLL_S)
 
 
 def _brought_up(

@@ -1,18 +1,19 @@
 """One process of several that append to the same ledger: run by test_postgres_many_writers.py.
 
-Four tasks, each with its own store and its own view of the tree, which it extends with what the database
+Four threads, each with its own event loop, store and view of the tree, which it extends with what the database
 says that others wrote and with its own records; it ends with an error where the database contradicts it.
 """
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from audit import acceptance, merkle, record
 from audit.ports import Head
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 
-TASKS = 4
+THREADS = 4
 
 
 def entry() -> record.Request:
@@ -41,12 +42,21 @@ async def write(writer_url: str, known: Head, batches: int) -> None:
     await store.close()
 
 
-async def main(writer_url: str, reader_url: str, batches: int) -> None:
+async def head(reader_url: str) -> Head:
     reader = PostgresReader(reader_url)
-    known = await reader.head()
-    await reader.close()
-    await asyncio.gather(*(write(writer_url, known, batches) for _ in range(TASKS)))
+    try:
+        return await reader.head()
+    finally:
+        await reader.close()
+
+
+def main(writer_url: str, reader_url: str, batches: int) -> None:
+    known = asyncio.run(head(reader_url))
+    with ThreadPoolExecutor(THREADS) as threads:
+        writers = [threads.submit(asyncio.run, write(writer_url, known, batches)) for _ in range(THREADS)]
+    for writer in writers:
+        writer.result()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -86,6 +86,28 @@ def test_stopping_what_does_not_run_is_no_error(home, tmp_path):
     embedded.stop(tmp_path / "never there")
 
 
+def test_the_first_of_two_users_to_leave_does_not_stop_the_server(home):
+    with embedded.using(home):
+        with embedded.using(home):
+            pass
+        assert embedded.running(home) is not None
+
+
+def test_the_last_user_to_leave_stops_the_server(home):
+    with embedded.using(home), embedded.using(home) as cluster:
+        assert answers(cluster)
+    assert embedded.running(home) is None
+
+
+def test_a_server_that_a_killed_user_left_behind_is_stopped_by_the_next(home):
+    script = IMPORT + "import os\nwith embedded.using(home): os._exit(9)"
+    subprocess.run([sys.executable, "-c", script, str(home)], check=False, timeout=120)
+    assert embedded.running(home) is not None
+    with embedded.using(home):
+        pass
+    assert embedded.running(home) is None
+
+
 def test_what_was_written_is_there_after_a_stop_and_a_start(home, running):
     with psycopg.connect(running.admin_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS number")

@@ -15,15 +15,15 @@ from audit.postgres.store import APPEND
 pytestmark = pytest.mark.anyio
 
 PROCESSES = 8
-TASKS = 4  # as append_worker.py has it
-BATCHES = 10  # a task; of 1, 2, 3, 4, 5, 1, 2 ... records
-RECORDS = PROCESSES * TASKS * 2 * (1 + 2 + 3 + 4 + 5)
+THREADS = 4  # as append_worker.py has it
+BATCHES = 10  # a thread; of 1, 2, 3, 4, 5, 1, 2 ... records
+RECORDS = PROCESSES * THREADS * 2 * (1 + 2 + 3 + 4 + 5)
 WORKER = Path(__file__).with_name("append_worker.py")
 
 
 @pytest.fixture(scope="module")
 def written(module_database, entries):
-    """The ledger after eight processes with four tasks each wrote to it, and each found it true to its own view."""
+    """The ledger after eight processes with four threads each wrote to it, and each found it true to its own view."""
     with psycopg.connect(module_database.writer_url) as connection:
         connection.execute(APPEND, (0, *entries.sent(entries.genesis())))
     command = [sys.executable, str(WORKER), module_database.writer_url, module_database.reader_url, str(BATCHES)]
@@ -39,7 +39,7 @@ async def reader(written) -> AsyncIterator[PostgresReader]:
     await reader.close()
 
 
-async def test_eight_processes_with_four_tasks_each_leave_no_gap_and_nothing_twice(reader):
+async def test_eight_processes_with_four_threads_each_leave_no_gap_and_nothing_twice(reader):
     stored = [one async for one in reader.records(0, 10_000)]
     assert [one.index for one in stored] == list(range(1 + RECORDS))
     assert len({one.event_id for one in stored}) == 1 + RECORDS
@@ -55,7 +55,7 @@ async def test_their_ledger_has_one_frontier_and_one_chain_those_of_its_records(
 async def test_each_of_their_batches_begins_where_another_ends(reader):
     batches = await reader.batches(0, 10_000)
     assert [batch.first for batch in batches] == [0, *(batch.size for batch in batches[:-1])]
-    assert len(batches) == 1 + PROCESSES * TASKS * BATCHES
+    assert len(batches) == 1 + PROCESSES * THREADS * BATCHES
 
 
 async def test_each_of_their_batches_knows_the_state_at_its_end(reader, entries):

@@ -349,7 +349,8 @@ def test_every_signed_checkpoint_is_anchored_within_the_interval(story, entries)
         await ledger.append(entries.request())
         await until(lambda: 2 in world.database.checkpoints)
         newest = world.anchor.newest()
-        assert newest is not None and newest.checkpoint.encode() == world.database.checkpoints[2]
+        assert newest is not None
+        assert newest.checkpoint.encode() == world.database.checkpoints[2]
 
     story(test)
 
@@ -362,6 +363,7 @@ def test_records_left_unsigned_by_a_crash_are_signed_at_the_next_start(story, en
         await ledger.close()
         await world.ledger()
         newest = world.anchor.newest()
-        assert newest is not None and newest.size == 2
+        assert newest is not None
+        assert newest.size == 2
 
     story(test)

@@ -1,0 +1,289 @@
+"""A whole tile judged at once: 256 records as the store packs them, found right without reading each.
+
+Reading one record and comparing its search columns costs several times its hashes. Here one regular expression a
+kind says that bytes are a record in canonical form, bounds and lengths included, and gives its search columns; it
+steps over digests and UUIDs, which are looked at for all records together. So what is accepted is what
+`record.decode` and `derived.columns_of` accept, and nothing is ever said to be wrong here: whoever is refused
+reads the tile record by record and learns what is wrong with it, if anything is.
+
+Pure.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from hashlib import sha256
+from itertools import accumulate, chain, pairwise
+from operator import itemgetter
+from struct import pack, unpack
+from typing import Any, Final
+
+from msgspec import Struct, inspect
+
+from audit import record, shapes
+from audit.derived import COLUMNS, columns_of
+from audit.errors import Malformed
+from audit.record import Prediction, Record, Request
+
+LINE_COLUMNS: Final = (*(name for name in COLUMNS if name != "model"), "model")
+"""The search columns in the order of a tile's lines."""
+
+TEXTS: Final = frozenset(
+    {"kind", "correlation_id", "actor", "peer", "route", "code", "decision", "model", "release", "patient", "study"}
+    | {"phase"}
+)
+"""The search columns that are text: only these could hold an empty string."""
+
+
+class Tile(Struct, frozen=True, kw_only=True):
+    """The records [first, first + n), as stored, end to end; n is that of `indices`."""
+
+    first: int
+    indices: bytes
+    """8 bytes each, big-endian, in order."""
+    lengths: bytes
+    """Of the records in bytes, 4 bytes each, big-endian."""
+    bodies: bytes
+    """The records, a zero byte between two."""
+    leaves: bytes
+    """The stored leaf hashes."""
+    lines: bytes = b""
+    """A line a record, by newlines: event id and `LINE_COLUMNS` by commas, a missing value as nothing. Empty where
+    they were not asked for."""
+    empty: int = 0
+    """How many records have an empty string in a search column, which a line could not tell from a missing one."""
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """What an accepted tile gives: its leaf hashes, and its clocks where the columns were looked at."""
+
+    leaves: list[bytes]
+    clocks: list[int]
+
+
+def judge(tile: Tile, count: int, *, schema: bool) -> Judged | None:
+    """The leaf hashes of a tile of `count` records that is as it must be, else None.
+
+    With `schema`, its records are records and its search columns are theirs; without, its hashes are right.
+    """
+    if tile.indices != pack(f">{count}q", *range(tile.first, tile.first + count)):
+        return None
+    bodies = b"\x00" + tile.bodies
+    # RFC 6962 section 2.1: a leaf is hashed with a zero byte before it, which is there already.
+    ends = list(accumulate((length + 1 for length in unpack(f">{count}I", tile.lengths)), initial=0))
+    if ends[-1] != len(bodies):
+        return None
+    leaves = [sha256(bodies[start:end]).digest() for start, end in pairwise(ends)]
+    if b"".join(leaves) != tile.leaves:
+        return None
+    if not schema:
+        return Judged(leaves=leaves, clocks=[])
+    clocks = _clocks(tile, bodies, ends)
+    return None if clocks is None else Judged(leaves=leaves, clocks=clocks)
+
+
+def line(entry: Record) -> bytes:
+    """What a tile's line says of `entry`."""
+    columns = dict(zip(COLUMNS, columns_of(entry), strict=True))
+    values = (columns[name] for name in LINE_COLUMNS)
+    return ",".join((entry.event_id, *("" if value is None else str(value) for value in values))).encode()
+
+
+def _clocks(tile: Tile, bodies: bytes, ends: list[int]) -> list[int] | None:
+    """Each record's clock, where all are records and their lines are the tile's."""
+    reads = _reads()
+    read = reads[0]
+    matched: dict[_Read, list[tuple[bytes, ...]]] = {each: [] for each in reads}
+    lines, clocks = [], []
+    for start, end in pairwise(ends):
+        match = read.match(bodies, start + 1, end)
+        if match is None:  # of another kind than the one before it
+            found = next((each for each in reads if each.match(bodies, start + 1, end)), None)
+            if found is None:
+                try:
+                    entry = record.decode(bodies[start + 1 : end])
+                except Malformed:
+                    return None
+                lines.append(line(entry))
+                clocks.append(entry.recorded_at_us)
+                continue
+            read = found
+            match = read.match(bodies, start + 1, end)
+            assert match is not None
+        groups = match.groups(b"")
+        matched[read].append(groups)
+        lines.append(read.line(groups))
+        clocks.append(int(groups[read.clock]))
+    if tile.empty or b"\n".join(lines) != tile.lines:
+        return None
+    if all(each.hexadecimal(groups) for each, groups in matched.items()):
+        return clocks
+    return None
+
+
+class _Read:
+    """One kind's bytes: what they match, and what their groups say."""
+
+    def __init__(self, kind: type[Struct]) -> None:
+        writer = _Writer()
+        # A group that never takes part stands for the columns that this kind has not.
+        expression = writer.struct(inspect.type_info(kind), ()) + "((?!))?"
+        self.match: Callable[[bytes, int, int], re.Match[bytes] | None] = re.compile(
+            expression.encode(), re.DOTALL
+        ).fullmatch
+        absent = writer.groups
+        at = {name: index for name, index in writer.columns.items()}
+        self.clock = at["recorded_at_us"]
+        named = [at.get(name, absent) for name in ("event_id", *LINE_COLUMNS[:-1])]
+        self._columns = itemgetter(*named, at.get("model.name", absent))
+        self._version = at.get("model.version")
+        self._fixed = [
+            (width, dashes, itemgetter(*groups, absent)) for (width, dashes), groups in writer.fixed.items()
+        ]
+
+    def line(self, groups: tuple[bytes, ...]) -> bytes:
+        text = b",".join(self._columns(groups))
+        return text if self._version is None else text + b"@" + groups[self._version]
+
+    def hexadecimal(self, matched: Sequence[tuple[bytes, ...]]) -> bool:
+        """Whether all that the expression stepped over are lower-case hexadecimal digits, and dashes in their places."""
+        for width, dashes, pick in self._fixed:
+            values = b"".join(chain.from_iterable(map(pick, matched)))
+            count = len(values) // width
+            if values.translate(None, b"0123456789abcdef") != b"-" * (count * len(dashes)):
+                return False
+            if any(values[place::width] != b"-" * count for place in dashes):
+                return False
+        return True
+
+
+@lru_cache(maxsize=1)
+def _reads() -> tuple[_Read, ...]:
+    """The kinds of which a ledger is full; any other is read by `record.decode`."""
+    return _Read(Prediction), _Read(Request)
+
+
+_PLACES: Final = {
+    ("finding", "decision"): "decision",
+    ("subject", "patient"): "patient",
+    ("subject", "study"): "study",
+    ("model", "name"): "model.name",
+    ("model", "version"): "model.version",
+}
+"""Where search columns are that are no members of the record itself."""
+
+_FIXED = re.compile(r"(.*?)((?:\[0-9a-f\]\{[0-9]+\}|-)+)").fullmatch
+_RUN = re.compile(r"\[0-9a-f\]\{([0-9]+)\}|-").finditer
+
+
+class _Writer:
+    """Writes the expression of a kind, and notes which groups are what."""
+
+    def __init__(self) -> None:
+        self.groups = 0
+        self.columns: dict[str, int] = {}
+        self.fixed: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+
+    def struct(self, info: inspect.Type, path: tuple[str, ...]) -> str:
+        """The members in order. Each but the last that is there has a comma behind it."""
+        assert isinstance(info, inspect.StructType)
+        fields = {field.name: field for field in info.fields}
+        text = r"\{"
+        for name in sorted({*fields, *([info.tag_field] if info.tag_field else [])}):
+            field = fields.get(name)
+            if field is None:
+                value, required = f'"({info.tag})"', True
+                self._column("kind")
+            else:
+                required = field.required
+                kind = field.type if required else _present(field.type)
+                value = self.value(kind, None, (*path, name))
+            member = f'"{name}":{value}(?:,(?=")|(?=\\}}))'
+            text += member if required else f"(?:{member})?"
+        return text + r"\}"
+
+    def value(self, info: inspect.Type, pattern: object, path: tuple[str, ...]) -> str:
+        match info:
+            case inspect.Metadata():
+                return self.value(info.type, (info.extra or {}).get(shapes.PATTERN), path)
+            case inspect.StructType():
+                return self.struct(info, path)
+            case inspect.UnionType():
+                return f"(?:null|{self.value(_present(info), None, path)})"
+            case inspect.VarTupleType():
+                assert info.max_length is not None
+                item = self.value(info.item_type, None, (*path, "[]"))
+                return rf"\[(?:{item}(?:,{item}){{0,{info.max_length - 1}}})?\]"
+            case inspect.LiteralType():
+                return '"' + self._captured("|".join(re.escape(str(value)) for value in info.values), path) + '"'
+            case inspect.IntType():
+                return self._captured(_integer(info), path)
+            case inspect.StrType():
+                assert isinstance(pattern, str)
+                return '"' + self._string(pattern, path) + '"'
+        raise TypeError(f"no expression for {info}")
+
+    def _string(self, pattern: str, path: tuple[str, ...]) -> str:
+        fixed = _FIXED(pattern)
+        if fixed is None:
+            return self._captured(pattern, path)
+        width, dashes = 0, []
+        for run in _RUN(fixed[2]):
+            if run[1] is None:
+                dashes.append(width)
+            width += int(run[1] or 1)
+        if not fixed[1]:
+            self._column(_column_of(path))
+            self.fixed.setdefault((width, tuple(dashes)), []).append(self.groups - 1)
+            return f"(.{{{width}}})"
+        self._column(_column_of(path))
+        self._column(None)
+        self.fixed.setdefault((width, tuple(dashes)), []).append(self.groups - 1)
+        return f"({fixed[1]}(.{{{width}}}))"
+
+    def _captured(self, expression: str, path: tuple[str, ...]) -> str:
+        column = _column_of(path)
+        if column is None:
+            return f"(?:{expression})"
+        self._column(column)
+        return f"({expression})"
+
+    def _column(self, name: str | None) -> None:
+        """The next group, which is this column, or none."""
+        if name is not None:
+            assert name not in self.columns, "one place for each column"
+            self.columns[name] = self.groups
+        self.groups += 1
+
+
+def _column_of(path: tuple[str, ...]) -> str | None:
+    if len(path) == 1 and path[0] in {*COLUMNS, "event_id"}:
+        return path[0]
+    return _PLACES.get(path)
+
+
+def _integer(info: inspect.IntType) -> str:
+    """Digits that are surely within the bounds; the few numbers at their edge are left to `record.decode`."""
+    assert info.ge is not None
+    assert info.le is not None
+    digits = len(str(info.le))
+    first = (info.le + 1) // 10 ** (digits - 1) - 1  # a number of that many digits that begins with this one is less
+    longest = f"[1-{first}][0-9]{{{digits - 1}}}" if first else None
+    if info.ge == 10 ** (digits - 1):
+        assert longest is not None
+        return longest
+    assert info.ge in (0, -info.le)
+    shorter = f"[1-9][0-9]{{0,{digits - 2}}}"
+    positive = f"(?:{shorter}|{longest})" if longest else shorter
+    return f"0|{'-?' if info.ge < 0 else ''}{positive}"
+
+
+def _present(info: inspect.Type) -> inspect.Type:
+    """The one type that is not null."""
+    if not isinstance(info, inspect.UnionType):
+        return info
+    (one,) = [each for each in info.types if not isinstance(each, inspect.NoneType)]
+    return one
+
+
+__all__: Sequence[Any] = ("LINE_COLUMNS", "TEXTS", "Judged", "Tile", "judge", "line")
