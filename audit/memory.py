@@ -20,6 +20,7 @@ from audit.errors import (
     NotFound,
     RecordRefused,
 )
+from audit.packed import TILE, Tile, line
 from audit.ports import Appended, Batch, Head, Readiness, Row, Stored
 from audit.record import Genesis, Record, Window
 
@@ -248,6 +249,21 @@ class MemoryReader:
             yield [
                 (one.index, str(one.event_id), one.body, one.leaf_hash, *_chosen(entry, columns)) for one, entry in page
             ]
+
+    async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
+        self._database.require_reachable()
+        for at in range(first, end, TILE):
+            upto = min(at + TILE, end)
+            stored, entries = self._database.stored[at:upto], self._database.entries[at:upto]
+            tile = Tile(
+                first=at,
+                indices=b"".join(one.index.to_bytes(8) for one in stored),
+                lengths=b"".join((len(one.body) + 1).to_bytes(4) for one in stored),
+                bodies=b"\x00".join(one.body for one in stored),
+                leaves=b"".join(one.leaf_hash for one in stored),
+                lines=b"\n".join(line(entry) for entry in entries) if columns else b"",
+            )
+            yield [tile]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         self._database.require_reachable()

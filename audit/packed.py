@@ -10,13 +10,13 @@ Pure.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, repeat
 from operator import itemgetter
 from struct import pack, unpack
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct, inspect
 
@@ -24,6 +24,10 @@ from audit import record, shapes
 from audit.derived import COLUMNS, columns_of
 from audit.errors import Malformed
 from audit.record import Prediction, Record, Request
+
+Groups = tuple[bytes, ...]
+
+TILE: Final = 256  # C2SP tlog-tiles: 2^8 leaf hashes a tile
 
 LINE_COLUMNS: Final = (*(name for name in COLUMNS if name != "model"), "model")
 """The search columns in the order of a tile's lines."""
@@ -42,16 +46,17 @@ class Tile(Struct, frozen=True, kw_only=True):
     indices: bytes
     """8 bytes each, big-endian, in order."""
     lengths: bytes
-    """Of the records in bytes, 4 bytes each, big-endian."""
+    """Of the records in bytes, each with a zero byte, 4 bytes each, big-endian."""
     bodies: bytes
     """The records, a zero byte between two."""
     leaves: bytes
     """The stored leaf hashes."""
     lines: bytes = b""
-    """A line a record, by newlines: event id and `LINE_COLUMNS` by commas, a missing value as nothing. Empty where
-    they were not asked for."""
-    empty: int = 0
-    """How many records have an empty string in a search column, which a line could not tell from a missing one."""
+    """A line a record, by newlines: event id and `LINE_COLUMNS` by commas, a missing value as nothing, a comma for the
+    model's `@`. Empty where they were not asked for."""
+    doubtful: int = 0
+    """How many records have a search column that a line could not tell from another: an empty string, from a missing
+    value; a model with a comma."""
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -61,16 +66,17 @@ class Judged(Struct, frozen=True, kw_only=True):
     clocks: list[int]
 
 
-def judge(tile: Tile, count: int, *, schema: bool) -> Judged | None:
-    """The leaf hashes of a tile of `count` records that is as it must be, else None.
+def judge(tile: Tile, first: int, end: int, *, schema: bool) -> Judged | None:
+    """What `tile` gives if it is the records [first, end) as they must be, else None.
 
     With `schema`, its records are records and its search columns are theirs; without, its hashes are right.
     """
-    if tile.indices != pack(f">{count}q", *range(tile.first, tile.first + count)):
+    count = end - first
+    if tile.indices != pack(f">{count}q", *range(first, end)) or len(tile.lengths) != 4 * count:
         return None
     bodies = b"\x00" + tile.bodies
     # RFC 6962 section 2.1: a leaf is hashed with a zero byte before it, which is there already.
-    ends = list(accumulate((length + 1 for length in unpack(f">{count}I", tile.lengths)), initial=0))
+    ends = list(accumulate(unpack(f">{count}I", tile.lengths), initial=0))
     if ends[-1] != len(bodies):
         return None
     leaves = [sha256(bodies[start:end]).digest() for start, end in pairwise(ends)]
@@ -86,39 +92,40 @@ def line(entry: Record) -> bytes:
     """What a tile's line says of `entry`."""
     columns = dict(zip(COLUMNS, columns_of(entry), strict=True))
     values = (columns[name] for name in LINE_COLUMNS)
-    return ",".join((entry.event_id, *("" if value is None else str(value) for value in values))).encode()
+    text = ",".join((entry.event_id, *("" if value is None else str(value) for value in values)))
+    return text.replace("@", ",").encode()  # the model's is the only one
 
 
 def _clocks(tile: Tile, bodies: bytes, ends: list[int]) -> list[int] | None:
     """Each record's clock, where all are records and their lines are the tile's."""
-    reads = _reads()
-    read = reads[0]
-    matched: dict[_Read, list[tuple[bytes, ...]]] = {each: [] for each in reads}
-    lines, clocks = [], []
-    for start, end in pairwise(ends):
-        match = read.match(bodies, start + 1, end)
-        if match is None:  # of another kind than the one before it
-            found = next((each for each in reads if each.match(bodies, start + 1, end)), None)
-            if found is None:
-                try:
-                    entry = record.decode(bodies[start + 1 : end])
-                except Malformed:
-                    return None
-                lines.append(line(entry))
-                clocks.append(entry.recorded_at_us)
-                continue
-            read = found
-            match = read.match(bodies, start + 1, end)
-            assert match is not None
-        groups = match.groups(b"")
-        matched[read].append(groups)
-        lines.append(read.line(groups))
-        clocks.append(int(groups[read.clock]))
-    if tile.empty or b"\n".join(lines) != tile.lines:
+    predictions, requests = _reads()
+    starts = [at + 1 for at in ends[:-1]]
+    matches = list(map(predictions.match, repeat(bodies), starts, ends[1:]))
+    found = [match.groups(b"") for match in matches if match is not None]
+    if tile.doubtful or not predictions.hexadecimal(found):
         return None
-    if all(each.hexadecimal(groups) for each, groups in matched.items()):
-        return clocks
-    return None
+    lines, clocks = predictions.lines(found), predictions.clocks(found)
+    for at, match in enumerate(matches) if len(found) < len(matches) else ():
+        if match is None:
+            other = _other(requests, bodies[starts[at] : ends[at + 1]])
+            if other is None:
+                return None
+            lines.insert(at, other[0])
+            clocks.insert(at, other[1])
+    return clocks if b"\n".join(lines) == tile.lines else None
+
+
+def _other(requests: "_Read", body: bytes) -> tuple[bytes, int] | None:
+    """Line and clock of a record of any kind; None where it is not one."""
+    match = requests.match(body)
+    if match is not None:
+        groups = [match.groups(b"")]
+        return (requests.lines(groups)[0], requests.clocks(groups)[0]) if requests.hexadecimal(groups) else None
+    try:
+        entry = record.decode(body)
+    except Malformed:
+        return None
+    return line(entry), entry.recorded_at_us
 
 
 class _Read:
@@ -128,25 +135,23 @@ class _Read:
         writer = _Writer()
         # A group that never takes part stands for the columns that this kind has not.
         expression = writer.struct(inspect.type_info(kind), ()) + "((?!))?"
-        self.match: Callable[[bytes, int, int], re.Match[bytes] | None] = re.compile(
-            expression.encode(), re.DOTALL
-        ).fullmatch
+        self.match = re.compile(expression.encode(), re.DOTALL).fullmatch
         absent = writer.groups
-        at = {name: index for name, index in writer.columns.items()}
-        self.clock = at["recorded_at_us"]
+        at = writer.columns
+        self._clock = itemgetter(at["recorded_at_us"])
         named = [at.get(name, absent) for name in ("event_id", *LINE_COLUMNS[:-1])]
-        self._columns = itemgetter(*named, at.get("model.name", absent))
-        self._version = at.get("model.version")
-        self._fixed = [
-            (width, dashes, itemgetter(*groups, absent)) for (width, dashes), groups in writer.fixed.items()
-        ]
+        model = (at["model.name"], at["model.version"]) if "model.name" in at else (absent,)
+        self._columns = itemgetter(*named, *model)
+        self._fixed = [(width, dashes, itemgetter(*groups, absent)) for (width, dashes), groups in writer.fixed.items()]
 
-    def line(self, groups: tuple[bytes, ...]) -> bytes:
-        text = b",".join(self._columns(groups))
-        return text if self._version is None else text + b"@" + groups[self._version]
+    def lines(self, matched: Sequence[Groups]) -> list[bytes]:
+        return list(map(b",".join, map(self._columns, matched)))
 
-    def hexadecimal(self, matched: Sequence[tuple[bytes, ...]]) -> bool:
-        """Whether all that the expression stepped over are lower-case hexadecimal digits, and dashes in their places."""
+    def clocks(self, matched: Sequence[Groups]) -> list[int]:
+        return list(map(int, map(self._clock, matched)))
+
+    def hexadecimal(self, matched: Sequence[Groups]) -> bool:
+        """Whether what the expression stepped over is lower-case hexadecimal, with dashes in their places."""
         for width, dashes, pick in self._fixed:
             values = b"".join(chain.from_iterable(map(pick, matched)))
             count = len(values) // width
@@ -164,11 +169,11 @@ def _reads() -> tuple[_Read, ...]:
 
 
 _PLACES: Final = {
-    ("finding", "decision"): "decision",
-    ("subject", "patient"): "patient",
-    ("subject", "study"): "study",
-    ("model", "name"): "model.name",
-    ("model", "version"): "model.version",
+    "finding.decision": "decision",
+    "subject.patient": "patient",
+    "subject.study": "study",
+    "model.name": "model.name",
+    "model.version": "model.version",
 }
 """Where search columns are that are no members of the record itself."""
 
@@ -185,22 +190,31 @@ class _Writer:
         self.fixed: dict[tuple[int, tuple[int, ...]], list[int]] = {}
 
     def struct(self, info: inspect.Type, path: tuple[str, ...]) -> str:
-        """The members in order. Each but the last that is there has a comma behind it."""
+        """The members in order, with commas between those that are there."""
         assert isinstance(info, inspect.StructType)
         fields = {field.name: field for field in info.fields}
-        text = r"\{"
-        for name in sorted({*fields, *([info.tag_field] if info.tag_field else [])}):
-            field = fields.get(name)
-            if field is None:
-                value, required = f'"({info.tag})"', True
-                self._column("kind")
+        names = sorted({*fields, *([info.tag_field] if info.tag_field else [])})
+        required = [name not in fields or fields[name].required for name in names]
+        anchor = required.index(True) if True in required else None
+        text = ""
+        for at, name in enumerate(names):
+            member = self._member(name, fields.get(name), info.tag, path)
+            if anchor is None:  # a comma only where another member follows
+                text += f'(?:{member}(?:,(?=")|(?=\\}})))?'
+            elif at < anchor:
+                text += f"(?:{member},)?"
+            elif at == anchor:
+                text += member
             else:
-                required = field.required
-                kind = field.type if required else _present(field.type)
-                value = self.value(kind, None, (*path, name))
-            member = f'"{name}":{value}(?:,(?=")|(?=\\}}))'
-            text += member if required else f"(?:{member})?"
-        return text + r"\}"
+                text += f",{member}" if required[at] else f"(?:,{member})?"
+        return r"\{" + text + r"\}"
+
+    def _member(self, name: str, field: inspect.Field | None, tag: object, path: tuple[str, ...]) -> str:
+        if field is None:
+            self._column("kind")
+            return f'"{name}":"({tag})"'
+        kind = field.type if field.required else _present(field.type)
+        return f'"{name}":{self.value(kind, None, (*path, name))}'
 
     def value(self, info: inspect.Type, pattern: object, path: tuple[str, ...]) -> str:
         match info:
@@ -259,7 +273,7 @@ class _Writer:
 def _column_of(path: tuple[str, ...]) -> str | None:
     if len(path) == 1 and path[0] in {*COLUMNS, "event_id"}:
         return path[0]
-    return _PLACES.get(path)
+    return _PLACES.get(".".join(path))
 
 
 def _integer(info: inspect.IntType) -> str:
@@ -284,6 +298,3 @@ def _present(info: inspect.Type) -> inspect.Type:
         return info
     (one,) = [each for each in info.types if not isinstance(each, inspect.NoneType)]
     return one
-
-
-__all__: Sequence[Any] = ("LINE_COLUMNS", "TEXTS", "Judged", "Tile", "judge", "line")

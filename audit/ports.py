@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.derived import COLUMNS
+from audit.packed import Tile
 from audit.record import Record
 
 
@@ -131,6 +132,14 @@ class Reader(Protocol):
 
         A list covers the next `count` indices; one that is missing from the store is missing from the list.
         Fewer search `columns` come faster; the hashes alone need none.
+        """
+        ...
+
+    def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
+        """The same by tiles of 256 records, packed, as `audit.packed.judge` takes them: lists of tiles, in order.
+
+        `first` is a multiple of 256. Lines are made where there are any `columns`: these are then `LINE_COLUMNS`.
+        A record that is missing from the store is missing from its tile.
         """
         ...
 

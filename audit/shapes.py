@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Meta, Struct, inspect
 
-_PATTERN: Final = "pattern"
+PATTERN: Final = "pattern"
 _DIGITS: Final = "[1-9][0-9]{0,15}"  # 2^53-1 has 16 digits; msgspec checks the bounds
 
 
@@ -23,8 +23,8 @@ def shaped(pattern: str, shortest: int, longest: int) -> Meta:
     `"` and `\\` as escapes, no control character.
     """
     # JSON Schema speaks of the value; where encoding changes nothing, value and encoded form are the same.
-    schema = None if '"' in pattern else {_PATTERN: f"^{pattern}$"}
-    return Meta(min_length=shortest, max_length=longest, extra={_PATTERN: pattern}, extra_json_schema=schema)
+    schema = None if '"' in pattern else {PATTERN: f"^{pattern}$"}
+    return Meta(min_length=shortest, max_length=longest, extra={PATTERN: pattern}, extra_json_schema=schema)
 
 
 def grammar(struct: type[Struct]) -> Callable[[bytes], object]:
@@ -39,7 +39,7 @@ def grammar(struct: type[Struct]) -> Callable[[bytes], object]:
 def _of(info: inspect.Type, pattern: object) -> str:
     match info:
         case inspect.Metadata():
-            return _of(info.type, (info.extra or {}).get(_PATTERN))
+            return _of(info.type, (info.extra or {}).get(PATTERN))
         case inspect.StructType():
             return _struct(info)
         case inspect.UnionType():

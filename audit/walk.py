@@ -9,16 +9,15 @@ Pure: rows come in, findings come out.
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 
-from audit import merkle, record
+from audit import merkle, packed, record
 from audit.derived import columns_of
 from audit.errors import Malformed
+from audit.packed import TILE, Tile
 from audit.ports import Batch, Row
-
-TILE: Final = 256  # C2SP tlog-tiles: 2^8 leaf hashes a tile
 
 Fault = Literal[
     "record_edited",
@@ -90,16 +89,44 @@ class Walk:
         if missing:
             self._report("deleted", missing[0], missing[-1] + 1, f"record {missing[0]} is missing")
             return False
-        leaves = self._leaves(rows)
+        self._advance(self._leaves(rows))
+        return True
+
+    def accept(self, tile: Tile, end: int) -> bool:
+        """Whether the records [size, end), at most 256, are as they must be: then they are passed.
+
+        Where they are not, nothing is reported and nothing changes: `tile` says what is wrong with which of them.
+        """
+        judged = packed.judge(tile, self.size, end, schema=self._schema)
+        if judged is None or not self._in_time(judged.clocks):
+            return False
+        self._advance(judged.leaves)
+        return True
+
+    def _in_time(self, clocks: Sequence[int]) -> bool:
+        """Whether no clock is too far behind an earlier one; then the latest is noted."""
+        if not clocks:
+            return True
+        tolerance, latest = self._expected.tolerance_us, self._latest_us
+        if min(clocks) < max(latest, *clocks) - tolerance:  # perhaps: it may be that one is far ahead of those before
+            for moment in clocks:
+                if latest - moment > tolerance:
+                    return False
+                latest = max(latest, moment)
+        self._latest_us = max(self._latest_us, *clocks)
+        return True
+
+    def _advance(self, leaves: list[bytes]) -> None:
+        """Chain, tree, batches and anchored roots over one tile's leaf hashes."""
         levels = [leaves]
         while len(levels[-1]) > 1:
             below = levels[-1]
-            levels.append([sha256(b"\x01" + below[at] + below[at + 1]).digest() for at in range(0, len(below) - 1, 2)])
+            pairs = zip(below[::2], below[1::2], strict=False)  # the last of an odd number has no sibling yet
+            levels.append([sha256(b"\x01" + left + right).digest() for left, right in pairs])
         self._boundaries(levels, leaves)
         self.size += len(leaves)
         if len(leaves) == TILE:
             self._complete(levels[8][0])
-        return True
 
     def close(self) -> None:
         """After the last tile: nothing that was expected may be left over."""
@@ -141,6 +168,7 @@ class Walk:
             self._latest_us = moment
         elif self._latest_us - moment > self._expected.tolerance_us:
             self._report("time", at, at + 1, f"record {at}: its clock is {self._latest_us - moment} us behind")
+            self._latest_us = moment  # one finding for each step back, not for each record after it
 
     def _boundaries(self, tile: list[list[bytes]], leaves: list[bytes]) -> None:
         """Walk the chain through the tile; compare state at each batch's end and root at each anchor."""

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from audit.derived import COLUMNS
 from audit.errors import NotFound
+from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
 from audit.ports import Batch, Head, Row, Stored
 from audit.postgres.connections import Connections, Limits
 
@@ -27,6 +28,24 @@ UNCLOSED: Final = """
         SELECT FROM ledger.records AS closed WHERE closed.of_index = opened.idx AND closed.phase = 'closed'
     ) ORDER BY idx LIMIT %b::bigint
 """
+# Sorted, so that the server has made the whole page before it sends the first byte of it: it works ahead while the
+# caller works on the page before. A page's size is below what PostgreSQL sorts in memory (work_mem, 4 MB).
+TILES: Final = """
+    SELECT t, indices, lengths, bodies, leaves, lines, doubtful
+    FROM (SELECT %b::bigint AS first, %b::bigint AS beyond) AS page,
+    generate_series(first, beyond - 1, 256) AS t, LATERAL (
+        SELECT string_agg(int8send(idx), ''::bytea) AS indices,
+            string_agg(int4send(octet_length(record) + 1), ''::bytea) AS lengths,
+            string_agg(record, '\\x00'::bytea) AS bodies, string_agg(leaf_hash, ''::bytea) AS leaves, {lines}
+        FROM (SELECT * FROM ledger.records WHERE idx >= t AND idx < least(t + 256, beyond) ORDER BY idx) AS r
+    ) AS tile ORDER BY t
+"""
+TILES_A_PAGE: Final = 8
+NO_LINES: Final = "NULL::bytea AS lines, 0::bigint AS doubtful"
+LINES: Final = """
+    convert_to(string_agg(concat(event_id, ',', {}, ',', replace(model, '@', ',')), E'\\n'), 'UTF8') AS lines,
+    count(*) FILTER (WHERE {} OR strpos(model, ',') > 0) AS doubtful
+""".format(", ',', ".join(LINE_COLUMNS[:-1]), " OR ".join(f"{name} = ''" for name in sorted(TEXTS)))
 NODES: Final = """
     SELECT height, idx, hash FROM ledger.nodes
     JOIN unnest(%b::smallint[], %b::bigint[]) AS wanted (height, idx) USING (height, idx)
@@ -81,15 +100,20 @@ class PostgresReader:
         return {(height, place): hash_ for height, place, hash_ in await self._rows(NODES, (heights, places))}
 
     async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
-        async for page in self._pages(STORED, first, end, RECORDS_A_PAGE):
+        async for page in self._pages(STORED + PAGE, first, end, RECORDS_A_PAGE):
             for row in page:
                 yield _stored(row)
 
     async def rows(
         self, first: int, end: int, count: int, columns: Sequence[str] = COLUMNS
     ) -> AsyncIterator[list[Row]]:
-        async for page in self._pages(_select(columns), first, end, count):
+        async for page in self._pages(_select(columns) + PAGE, first, end, count):
             yield page
+
+    async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
+        select = TILES.format(lines=LINES if columns else NO_LINES)
+        async for page in self._pages(select, first, end, TILES_A_PAGE * TILE):
+            yield [_tile(row) for row in page]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         select = f"{BATCH} WHERE size > %b::bigint AND size <= %b::bigint ORDER BY size"
@@ -134,7 +158,7 @@ class PostgresReader:
                 abandoned.cancel()
 
     def _page(self, select: str, first: int, end: int) -> "asyncio.Task[list[Row]]":
-        task = asyncio.create_task(self._rows(select + PAGE, (first, end)))
+        task = asyncio.create_task(self._rows(select, (first, end)))
         # An abandoned page may have failed, and nobody will ask.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
@@ -160,6 +184,19 @@ def _select(columns: Sequence[str]) -> str:
 def _head(row: Row) -> Head:
     _, size, chain, frontier = row
     return Head(size=size, frontier=tuple(frontier), chain=chain)
+
+
+def _tile(row: Row) -> Tile:
+    first, indices, lengths, bodies, leaves, lines, doubtful = row
+    return Tile(
+        first=first,
+        indices=indices or b"",
+        lengths=lengths or b"",
+        bodies=bodies or b"",
+        leaves=leaves or b"",
+        lines=lines or b"",
+        doubtful=doubtful,
+    )
 
 
 def _batch(row: Row) -> Batch:

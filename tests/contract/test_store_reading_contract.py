@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit import merkle, record
+from audit import merkle, packed, record
 from audit.derived import columns_of
 from audit.errors import NotFound, RecordRefused
 from audit.ports import Head
@@ -186,3 +186,19 @@ async def test_rows_hold_only_the_search_columns_asked_for(begun, entries):
     await begun.store.append(1, *entries.sent(entries.request(status=404)))
     (rows,) = [rows async for rows in begun.reader.rows(1, 2, 100, ("status", "kind"))]
     assert rows[0][4:] == (404, "request")
+
+
+@pytest.mark.parametrize("columns", [packed.LINE_COLUMNS, ()], ids=["with search columns", "hashes alone"])
+async def test_every_tile_is_given_and_found_right(filled, columns):
+    tiles = [tile async for page in filled.reader.tiles(0, 601, columns) for tile in page]
+    leaves = []
+    for tile, end in zip(tiles, (256, 512, 601), strict=True):
+        judged = packed.judge(tile, tile.first, end, schema=bool(columns))
+        assert judged is not None
+        leaves += judged.leaves
+    assert leaves == await filled.reader.leaf_hashes(0, 601)
+
+
+async def test_what_is_not_there_is_missing_from_its_tile(filled):
+    tiles = [tile async for page in filled.reader.tiles(256, 1024, ()) for tile in page]
+    assert [(tile.first, len(tile.indices) // 8) for tile in tiles] == [(256, 256), (512, 89), (768, 0)]
