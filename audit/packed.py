@@ -74,17 +74,18 @@ def judge(tile: Tile, first: int, end: int, *, schema: bool) -> Judged | None:
     count = end - first
     if tile.indices != pack(f">{count}q", *range(first, end)) or len(tile.lengths) != 4 * count:
         return None
-    bodies = b"\x00" + tile.bodies
-    # RFC 6962 section 2.1: a leaf is hashed with a zero byte before it, which is there already.
-    ends = list(accumulate(unpack(f">{count}I", tile.lengths), initial=0))
-    if ends[-1] != len(bodies):
+    # Where each record begins; the zero byte before it is the one that a leaf is hashed with (RFC 6962 section 2.1).
+    starts = list(accumulate(unpack(f">{count}I", tile.lengths), initial=0))
+    bodies, first_end = tile.bodies, starts[1] - 1
+    if starts[-1] != len(bodies) + 1:
         return None
-    leaves = [sha256(bodies[start:end]).digest() for start, end in pairwise(ends)]
+    leaves = [sha256(b"\x00" + bodies[:first_end]).digest()]
+    leaves += [sha256(bodies[start - 1 : after - 1]).digest() for start, after in pairwise(starts[1:])]
     if b"".join(leaves) != tile.leaves:
         return None
     if not schema:
         return Judged(leaves=leaves, clocks=[])
-    clocks = _clocks(tile, bodies, ends)
+    clocks = _clocks(tile, starts)
     return None if clocks is None else Judged(leaves=leaves, clocks=clocks)
 
 
@@ -96,18 +97,18 @@ def line(entry: Record) -> bytes:
     return text.replace("@", ",").encode()  # the model's is the only one
 
 
-def _clocks(tile: Tile, bodies: bytes, ends: list[int]) -> list[int] | None:
+def _clocks(tile: Tile, starts: list[int]) -> list[int] | None:
     """Each record's clock, where all are records and their lines are the tile's."""
     predictions, requests = _reads()
-    starts = [at + 1 for at in ends[:-1]]
-    matches = list(map(predictions.match, repeat(bodies), starts, ends[1:]))
+    ends = [after - 1 for after in starts[1:]]
+    matches = list(map(predictions.match, repeat(tile.bodies), starts, ends))
     found = [match.groups(b"") for match in matches if match is not None]
     if tile.doubtful or not predictions.hexadecimal(found):
         return None
     lines, clocks = predictions.lines(found), predictions.clocks(found)
     for at, match in enumerate(matches) if len(found) < len(matches) else ():
         if match is None:
-            other = _other(requests, bodies[starts[at] : ends[at + 1]])
+            other = _other(requests, tile.bodies[starts[at] : ends[at]])
             if other is None:
                 return None
             lines.insert(at, other[0])
@@ -202,11 +203,11 @@ class _Writer:
             if anchor is None:  # a comma only where another member follows
                 text += f'(?:{member}(?:,(?=")|(?=\\}})))?'
             elif at < anchor:
-                text += f"(?:{member},)?"
+                text += f"(?:{member},)?+"
             elif at == anchor:
                 text += member
             else:
-                text += f",{member}" if required[at] else f"(?:,{member})?"
+                text += f",{member}" if required[at] else f"(?:,{member})?+"
         return r"\{" + text + r"\}"
 
     def _member(self, name: str, field: inspect.Field | None, tag: object, path: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ def prediction() -> Prediction:
         route="/infer",
         status=200,
         actor="bench-infer",
-        peer=f"pseudonym-1:{serial % 100:064x}",
+        peer=f"k1:{serial % 100:064x}",
         release=None,
         model=record.ModelRef(name="ct-lesion-demo", version="1.0.0", sha256="a" * 64),
         finding=record.Finding(
@@ -42,7 +42,7 @@ def prediction() -> Prediction:
             window=record.WindowUsed(source="card", center_milli=40_000, width_milli=400_000),
         ),
         quality=record.Quality(verdict="passed", contrast_ppm=serial * 104_729 % 1_000_001, clipped_ppm=serial % 1_000),
-        subject=record.Subject(patient=f"pseudonym-1:{serial:064x}", study=f"pseudonym-1:{serial * 3:064x}"),
+        subject=record.Subject(patient=f"k1:{serial:064x}", study=f"k1:{serial * 3:064x}"),
         runtime=record.Runtime(
             name="onnxruntime", version="1.32.0", provider="CPUExecutionProvider", optimization="all"
         ),
