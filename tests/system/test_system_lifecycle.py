@@ -168,7 +168,7 @@ class TestADatabaseOfOnesOwn:
         done = own[1][step]
         assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False), done
 
-    def test_an_answer_verifies(self, own):
+    def test_an_answer_from_it_verifies(self, own):
         server, _, path = own
         assert server.medai("audit", "verify", "--answer", str(path)).returncode == 0
 
