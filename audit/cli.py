@@ -48,7 +48,7 @@ def verify(arguments: Sequence[str]) -> int:
     what.add_argument("--receipt", type=Path, metavar="F", help="a saved receipt (C2SP tlog-proof)")
     what.add_argument("--answer", type=Path, metavar="F", help="a saved answer of POST /infer")
     parser.add_argument("--key", metavar="VKEY", help="the log's verifier key, or a file that holds it (default: ours)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="of a whole database")
+    parser.add_argument("--processes", type=int, metavar="N", help="to verify with (default: the cores)")
     parser.add_argument("--hashes-only", action="store_true", help="do not decode records nor compare search columns")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     options = parser.parse_args(arguments)
@@ -112,7 +112,7 @@ def _verifier(given: str | None) -> note.Verifier:
 
 
 def _verify_database(options: argparse.Namespace) -> int:
-    if options.processes < 1:
+    if options.processes is not None and options.processes < 1:
         raise SettingInvalid("--processes: at least 1")
     where, settings = places(os.environ), ledger_settings(os.environ)
     verifier = _verifier(options.key)

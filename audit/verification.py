@@ -10,6 +10,7 @@ import contextlib
 import gc
 import itertools
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
@@ -18,7 +19,7 @@ from msgspec import Struct
 
 from audit import chain, checkpoint, note, record, tree
 from audit.derived import COLUMNS
-from audit.errors import AuditError, LedgerNotInitialised
+from audit.errors import Altered, AuditError, LedgerNotInitialised, Malformed, NotFound
 from audit.packed import LINE_COLUMNS, TILE
 from audit.ports import Anchored, Reader
 from audit.record import Genesis
@@ -28,6 +29,7 @@ OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
 
 MAX_STRETCH: Final = 1 << 18
+MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
 MAX_FOUND: Final = 1_000  # per stretch: a ledger with more faults than this is not read for the next one
 
 
@@ -59,31 +61,33 @@ async def verify(
     verifier: note.Verifier,
     anchors: Iterator[Anchored],
     *,
-    processes: int = 1,
+    processes: int | None = None,
     schema: bool = True,
 ) -> Report:
     """Verify the whole ledger as it is when this starts.
 
     1. record 0 names this log's key; 2. the anchors (each signed by that key) agree in size with the ledger;
-    3. every stretch recomputes to what is stored and anchored. Raises `LedgerUnavailable`,
+    3. every stretch recomputes to what is stored and anchored. Without `processes`, as many as there are cores and
+    as are worth starting. Raises `LedgerUnavailable`,
     `LedgerNotInitialised`; everything that is wrong with the ledger itself is in the report.
     """
     held = _held(anchors)
     reader = open_reader()
     try:
+        published = await reader.checkpoint()  # before the head: meanwhile, records are added and published
         size = (await reader.head()).size
         if size == 0:
             raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")
         genesis = await _genesis(reader)
-        published = await reader.checkpoint()
         uncovered = await _uncovered(reader, size)
     finally:
         await reader.close()
     if isinstance(genesis, Found):
         return _report(verifier.name, size, 0, [genesis])
-    found = uncovered + _check_key(genesis, verifier) + _check_sizes(size, held)
-    found += _check_published(published, verifier, held)
-    stretches = _split(size, genesis, held, processes=processes, schema=schema)
+    signed, found = _published(published, verifier)
+    found += uncovered + _check_key(genesis, verifier) + _check_sizes(size, held | signed)
+    processes = processes or min(os.cpu_count() or 1, 1 + size // MIN_SHARE)
+    stretches = _split(size, genesis, signed | held, processes=processes, schema=schema)
     found += await _walk_all(open_reader, stretches, processes)
     return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
 
@@ -95,7 +99,7 @@ def _held(anchors: Iterator[Anchored]) -> dict[int, bytes]:
 async def _genesis(reader: Reader) -> Genesis | Found:
     try:
         genesis = record.decode((await reader.record(0)).body)
-    except AuditError:
+    except (NotFound, Malformed):
         genesis = None
     if isinstance(genesis, Genesis):
         return genesis
@@ -127,23 +131,24 @@ def _check_sizes(size: int, held: dict[int, bytes]) -> list[Found]:
     return [Found(fault="truncated", first=size, end=newest, message=message)]
 
 
-def _check_published(
-    published: tuple[int, bytes] | None, verifier: note.Verifier, held: dict[int, bytes]
-) -> list[Found]:
-    """The checkpoint that the database itself publishes must be signed; its root is walked like an anchor's."""
+def _published(published: tuple[int, bytes] | None, verifier: note.Verifier) -> tuple[dict[int, bytes], list[Found]]:
+    """The root that the database itself publishes, which must be signed and is walked like an anchor's.
+
+    It vouches for nothing: who rewrites the database can take it away.
+    """
     if published is None:
-        return []
+        return {}, []
     try:
         opened = checkpoint.parse(note.open(published[1].decode(), (verifier,)).text)
     except (AuditError, UnicodeDecodeError):
         opened = None
-    if opened is None or opened.size != published[0] or held.get(opened.size, opened.root) != opened.root:
-        message = f"the published checkpoint of size {published[0]} is not one that this log signed"
-        return [Found(fault="hash_edited", first=published[0], end=published[0], message=message)]
-    return []
+    if opened is not None and opened.size == published[0]:
+        return {opened.size: opened.root}, []
+    message = f"the published checkpoint of size {published[0]} is not one that this log signed"
+    return {}, [Found(fault="hash_edited", first=published[0], end=published[0], message=message)]
 
 
-def _split(size: int, genesis: Genesis, held: dict[int, bytes], *, processes: int, schema: bool) -> list[Stretch]:
+def _split(size: int, genesis: Genesis, roots: dict[int, bytes], *, processes: int, schema: bool) -> list[Stretch]:
     """Stretches of whole tiles: at least four for each process, so that a slow one does not hold up the rest,
     and none longer than `MAX_STRETCH`, because its batches are held in memory."""
     tiles = -(-size // TILE)
@@ -157,7 +162,7 @@ def _split(size: int, genesis: Genesis, held: dict[int, bytes], *, processes: in
             origin=genesis.origin,
             tolerance_us=genesis.clock_tolerance_us,
             schema=schema,
-            roots={at: root for at, root in held.items() if first < at <= end},
+            roots={at: root for at, root in roots.items() if first < at <= end},
         )
         for first, end in itertools.pairwise(edges)
     ]
@@ -183,7 +188,7 @@ async def walk(open_reader: OpenReader, stretch: Stretch) -> list[Found]:
     try:
         with _uncollected():
             return await _walk(reader, stretch)
-    except AuditError as error:
+    except (Altered, NotFound) as error:  # hashes are gone that the state at its start is made of
         return [Found(fault="hash_edited", first=stretch.first, end=stretch.end, message=str(error))]
     finally:
         await reader.close()

@@ -137,11 +137,6 @@ class Walk:
         if self._seen_nodes != len(self._expected.nodes):
             self._report("hash_edited", self.size, self.size, "subtree hashes are stored that belong to no record")
 
-    @property
-    def state(self) -> tuple[int, tuple[bytes, ...], bytes]:
-        """(size, frontier of the whole tiles so far, chain)."""
-        return self.size, tuple(self._upper), self._chain
-
     def _leaves(self, rows: Sequence[Row]) -> list[bytes]:
         """Each record's leaf hash, recomputed; whatever is stored beside the record is compared with it."""
         leaves = []

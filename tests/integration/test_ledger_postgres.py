@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 
@@ -62,8 +63,11 @@ class Log:
         with psycopg.connect(self.database.admin_url) as connection:
             for table in TABLES:
                 connection.execute(f"ALTER TABLE ledger.{table} DISABLE TRIGGER ALL")
-            (body,) = connection.execute("SELECT record FROM ledger.records WHERE idx = %s", (index,)).fetchone()
-            entry = record.msgspec.structs.replace(record.decode(body), **changed)
+            found = connection.execute("SELECT record FROM ledger.records WHERE idx = %s", (index,)).fetchone()
+            assert found is not None
+            original = record.decode(found[0])
+            assert isinstance(original, record.Request)
+            entry = msgspec.structs.replace(original, **changed)
             body = record.encode(entry)
             leaf = merkle.leaf_hash(body)
             connection.execute(
@@ -236,6 +240,32 @@ def test_an_alteration_is_found_with_its_class_and_its_place(story, entries, wha
             assert connection.execute(statement).rowcount > 0
         found = [one for one in (await log.verify()).found if one.fault == fault]
         assert found[0].first == place
+
+    story(test)
+
+
+def test_a_rewritten_ledger_whose_anchors_are_gone_is_found_by_what_it_publishes(story, entries, tmp_path) -> None:
+    async def test(log: Log) -> None:
+        await fill(log, entries, 40)
+        await log.ledger.close()
+        published = await log.reader.checkpoint()
+        assert published is not None
+        log.rewrite(7, status=418)
+        with psycopg.connect(log.database.admin_url) as connection:
+            connection.execute("INSERT INTO ledger.checkpoints VALUES (%s, %s)", published)
+        log.anchor = FolderAnchor(tmp_path / "elsewhere", (log.signer.verifier,))
+        report = await log.verify()
+        assert (report.exit_code, {found.fault for found in report.found}) == (1, {"suffix_rewritten"})
+
+    story(test)
+
+
+def test_a_database_that_goes_away_is_no_finding(story, entries) -> None:
+    async def test(log: Log) -> None:
+        await fill(log, entries, 3)
+        lost = msgspec.structs.replace(log.database, database="no_such_database").reader_url
+        with pytest.raises(LedgerUnavailable):
+            await verification.verify(functools.partial(PostgresReader, lost), log.signer.verifier, log.anchor.all())
 
     story(test)
 
