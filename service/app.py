@@ -178,7 +178,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
             telemetry=metrics,
             clock=SystemClock(),
-            policy=_policy(settings),
+            policy=policy_of(settings),
             process_id=process_id,
             version=versions.encode(_version(settings, models, signer)),
             unready=readiness.reason,
@@ -267,7 +267,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """The bounds of the HTTP edge that `settings` give."""
     shared = set(Policy.__struct_fields__) & set(Settings.__struct_fields__) - {"trusted_proxies"}
     return Policy(
         trusted_proxies=service_settings.proxies(settings), **{name: getattr(settings, name) for name in shared}

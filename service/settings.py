@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "info"
     )
 
+    max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
+    head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000
     max_body_bytes: Annotated[int, _number(1024, 1024 * _MIB, "largest image, as sent")] = 64 * _MIB
     max_bodies_bytes: Annotated[int, _number(1024, 64 * 1024 * _MIB, "all bodies in memory together")] = 512 * _MIB
     body_timeout_ms: Annotated[int, _number(100, 600_000, "how long a body may take to arrive")] = 30_000

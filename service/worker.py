@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -23,6 +24,7 @@ from service import app
 from service import settings as service_settings
 from service.adapters import telemetry
 from service.errors import ServiceError
+from service.http import connection
 from service.settings import Settings
 
 EXIT_USAGE: Final = 2
@@ -49,8 +51,10 @@ def main(arguments: Sequence[str]) -> int:
 async def _serve(settings: Settings, public: socket.socket, internal: socket.socket, status: int) -> None:
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    running = await app.start(settings, os.environ, telemetry.Telemetry())
-    outer, inner = _server(running.public, settings), _server(running.internal, settings)
+    metrics = telemetry.Telemetry()
+    running = await app.start(settings, os.environ, metrics)
+    kind = connection.bounded(app.policy_of(settings), partial(metrics.unrecorded, "malformed_http"))
+    outer, inner = _server(running.public, settings, kind), _server(running.internal, settings, kind)
     serving = [
         asyncio.create_task(outer.serve(sockets=[public])),
         asyncio.create_task(inner.serve(sockets=[internal])),
@@ -87,12 +91,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(application: Any, settings: Settings) -> _Server:
+def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol]) -> _Server:
     return _Server(
         uvicorn.Config(
             application,
             interface="asgi3",
-            http="httptools",
+            http=kind,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -8,6 +8,10 @@ from msgspec import Struct
 class Policy(Struct, frozen=True, kw_only=True):
     """What is refused, folded or waited for. Every number is for one process."""
 
+    max_head_bytes: int = 64 * 1024
+    """Request line and header fields of one request, trailer fields included."""
+    head_timeout_ms: int = 15_000
+    """From the connection, or a request's first byte, to the end of its header."""
     max_body_bytes: int = 64 * 1024 * 1024
     max_bodies_bytes: int = 512 * 1024 * 1024
     """All bodies held in memory together; past it a request is told to come back."""

@@ -1,0 +1,110 @@
+"""uvicorn's HTTP/1.1 connection with the bounds that it lacks: on a head's bytes, and on its time.
+
+httptools keeps a request line, a header or a trailer until it is whole, and uvicorn waits for it for ever: one
+stranger could take all memory with one header, and hold connections with none. Both are refused here, before the
+application: such a request is not on record, and counted as `malformed_http`.
+"""
+
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.http.policy import Policy
+
+
+class HeadTooLarge(Exception):
+    """httptools reports it to uvicorn as a request that is not well-formed: 400, and the connection ends."""
+
+
+def bounded(policy: Policy, refused: Callable[[], None]) -> type[HttpToolsProtocol]:
+    """The class of connections for `uvicorn.Config(http=...)`. `refused` is called once for each malformed request."""
+
+    class Connection(_Bounded):
+        pass
+
+    Connection.policy, Connection.refused = policy, staticmethod(refused)
+    return Connection
+
+
+class _Bounded(HttpToolsProtocol):
+    policy: ClassVar[Policy]
+    refused: "ClassVar[staticmethod[[], None]]"
+
+    _head_bytes = 0
+    """Of this message: request line, header and trailer fields, as far as they are whole."""
+    _waiting_bytes = 0
+    """Came since something was whole, and is kept by the parser."""
+    _head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting_bytes += len(data)
+        super().data_received(data)
+        if self._waiting_bytes > self.policy.max_head_bytes and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        self.refused()
+        super().send_400_response(msg)
+
+    # -- the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        self._await_head()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        self._waiting_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._waiting_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._waiting_bytes = 0
+        super().on_message_complete()
+
+    # -- the bounds
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self.policy.max_head_bytes:
+            raise HeadTooLarge
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.policy.head_timeout_ms / 1000, self._late)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _late(self) -> None:
+        """Nothing is said: there is no request yet to answer. A pipelined one waits for the answer before it."""
+        self._head_timer = None
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._await_head()
+        else:
+            self.transport.close()
