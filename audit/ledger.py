@@ -13,7 +13,7 @@ import asyncio
 from typing import Final
 
 from audit import acceptance, checkpoint, merkle, note, receipt, record
-from audit.errors import AuditError, CallerBehind, LedgerUnavailable, RecordRefused
+from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
 from audit.ports import Anchor, Clock, Head, Observer, Proven, Reader, Store
@@ -150,7 +150,7 @@ class Ledger:
     # -- flushing
 
     async def _flush_forever(self) -> None:
-        while True:
+        while self._dead is None:
             batch = self._flying = await self._pending.take()
             await self._settle(batch)
             self._flying = []
@@ -158,7 +158,7 @@ class Ledger:
     async def _settle(self, batch: list[Item]) -> None:
         """Try `batch` as it is until its fate is known. One refused for its data is split in two."""
         pause_s = self._settings.retry_first_ms / 1000
-        while True:
+        while self._dead is None:
             try:
                 return await self._commit(batch)
             except RecordRefused as error:
@@ -172,10 +172,13 @@ class Ledger:
                 pause_s = min(pause_s * 2, self._settings.retry_last_ms / 1000)
             except AuditError as error:
                 return self._die(f"{error.code}: {error}")
+        return None
 
     async def _commit(self, batch: list[Item]) -> None:
         loop = asyncio.get_running_loop()
         async with self._turn:
+            if self._dead is not None:  # found out by whoever had the turn before
+                raise LedgerForked(self._dead)
             started = loop.time()
             ids, bodies = [item.event_id for item in batch], [item.body for item in batch]
             try:
@@ -292,14 +295,16 @@ class Ledger:
     async def _keep(self) -> None:
         readiness = await self._store.ready()
         acceptance.require_usable(readiness)
-        if self._flying and self._turn.locked():
-            return  # a commit is under way: its answer says more than this could
-        async with self._turn:
-            if (readiness.system_identifier, readiness.timeline) != self._database:
-                self._observer.event("timeline_changed", "the database is another one: checking it")
-                await self._accept(self._head)
-            elif readiness.size > self._head.size and not self._flying:
-                self._head = await acceptance.extend(self._reader, self._head)
+        another = (readiness.system_identifier, readiness.timeline) != self._database
+        # A commit that is under way says more of the same database than this could. Under load one always is: what
+        # was signed is anchored all the same.
+        if another or not (self._flying and self._turn.locked()):
+            async with self._turn:
+                if another:
+                    self._observer.event("timeline_changed", "the database is another one: checking it")
+                    await self._accept(self._head)
+                elif readiness.size > self._head.size and not self._flying:
+                    self._head = await acceptance.extend(self._reader, self._head)
         await self._publish()
         if self._down is not None and not self._flying:
             self._rise()

@@ -114,12 +114,13 @@ class Pending:
                 item.fail(error)
 
     def expire(self, now: float, error: Exception) -> bool:
-        """Drop what has waited past its deadline; whether there was any."""
-        overdue = False
-        while self._items and self._items[0].deadline <= now:
-            self._items.popleft().fail(error)
-            overdue = True
-        return overdue
+        """Drop what has waited past its deadline; whether there was any. The ledger's own records never expire."""
+        overdue = [item for item in self._items if item.deadline <= now]
+        if overdue:
+            self._items = deque(item for item in self._items if item.deadline > now)
+        for item in overdue:
+            item.fail(error)
+        return bool(overdue)
 
     async def take(self) -> list[Item]:
         """The next batch, oldest first; waits for a first record, then lingers for those under way."""

@@ -14,7 +14,7 @@ from audit.clock import SystemClock
 from audit.errors import LedgerExists, LedgerForked, LedgerNotInitialised, LedgerUnavailable, RecordRefused
 from audit.ledger import Ledger
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
-from audit.ports import Batch
+from audit.ports import Appended, Batch
 from audit.receipt import Policy
 from audit.record import Outage, Outcome
 from audit.settings import LedgerSettings
@@ -351,6 +351,49 @@ def test_every_signed_checkpoint_is_anchored_within_the_interval(story, entries)
         newest = world.anchor.newest()
         assert newest is not None
         assert newest.checkpoint.encode() == world.database.checkpoints[2]
+
+    story(test)
+
+
+def test_a_signed_checkpoint_is_anchored_while_the_next_commit_is_under_way(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin(msgspec.structs.replace(QUICK, anchor_interval_ms=200, append_deadline_ms=5_000))
+        await ledger.append(entries.request())
+        append, go_on = world.store.append, asyncio.Event()
+
+        async def slow(*arguments: object) -> Appended:
+            await go_on.wait()
+            return await append(*arguments)  # type: ignore[arg-type]  # as they came
+
+        world.store.append = slow  # type: ignore[method-assign, assignment]  # a store that takes its time
+        waiting = asyncio.create_task(ledger.append(entries.request()))
+        await asyncio.wait_for(until(lambda: 2 in world.database.checkpoints), 2)
+        newest = world.anchor.newest()
+        assert newest is not None
+        assert (newest.size, waiting.done()) == (2, False)
+        go_on.set()
+        await waiting
+
+    story(test)
+
+
+def test_nothing_is_written_once_the_database_was_found_to_be_another_one(story, entries) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin()
+        await ledger.append(entries.request())
+        world.database.failures = ["before"] * 10_000
+        waiting = asyncio.create_task(ledger.append(entries.request()))
+        await until(lambda: ledger.unready() is not None)
+        last = world.database.batches[-1]
+        rewritten = tuple(bytes(32) for _ in last.frontier)
+        world.database.batches[-1] = Batch(first=last.first, size=last.size, chain=last.chain, frontier=rewritten)
+        world.database.readiness = msgspec.structs.replace(world.database.readiness, timeline=2)
+        await until(lambda: "forked" in world.events.codes)
+        world.database.failures = []
+        await asyncio.sleep(0.1)  # five times as long as the pause between two tries
+        with pytest.raises(LedgerUnavailable):
+            await waiting
+        assert world.database.head.size == 2
 
     story(test)
 

@@ -148,3 +148,17 @@ def test_only_records_past_their_deadline_expire() -> None:
         assert await pending.take() == [timely]
 
     run(story)
+
+
+def test_a_record_expires_behind_one_of_the_ledgers_own_that_never_does() -> None:
+    async def story() -> None:
+        pending = queue()
+        own, late = item(deadline=float("inf")), item(deadline=1.0)
+        pending.put(own)
+        pending.put(late)
+        assert pending.expire(2.0, LedgerUnavailable("late"))
+        assert await pending.take() == [own]
+        with pytest.raises(LedgerUnavailable):
+            await late.future
+
+    run(story)
