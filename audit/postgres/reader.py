@@ -40,7 +40,7 @@ TILES: Final = """
         FROM (SELECT * FROM ledger.records WHERE idx >= t AND idx < least(t + 256, beyond) ORDER BY idx) AS r
     ) AS tile ORDER BY t
 """
-TILES_A_PAGE: Final = 8
+TILES_A_PAGE: Final = 6
 NO_LINES: Final = "NULL::bytea AS lines, 0::bigint AS doubtful"
 LINES: Final = """
     convert_to(string_agg(concat(event_id, ',', {}, ',', replace(model, '@', ',')), E'\\n'), 'UTF8') AS lines,

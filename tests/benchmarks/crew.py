@@ -40,6 +40,8 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
     def ask(self, **order: object) -> list[Any]:
         """Every child's answer to one order."""

@@ -1,0 +1,39 @@
+"""The benchmarks still run against the code as it is. How fast anything is, no test says."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.benchmarks import appends, report, verifying
+from tests.benchmarks.place import Place
+from tests.benchmarks.sizes import QUICK
+
+SMALLEST = msgspec.structs.replace(QUICK, append_slice_s=0.1, verified_records=600)
+
+
+@pytest.fixture
+def place(cluster, tmp_path) -> Place:
+    return Place(folder=tmp_path, cluster=cluster)
+
+
+def test_verification_is_measured_against_its_bare_hashes(place):
+    rows = list(verifying.rows(place, SMALLEST))
+    assert [row.ratio > 0 for row in rows] == [True] * 3
+
+
+def test_appends_are_measured_with_and_without_group_commit(place):
+    row = appends.row(place, SMALLEST)
+    assert all(per_s > 0 for per_s in row.measured.values())
+
+
+def test_the_report_says_of_each_ratio_whether_it_meets_its_target(place, tmp_path):
+    rows = [
+        report.Row(name="speed", configuration="alone", ratio=2.0, target=1.0),
+        report.Row(name="cost", configuration="alone", ratio=2.0, target=1.0, bound="at most"),
+        report.Row(name="other", configuration="alone", ratio=2.0),
+    ]
+    table = report.write(tmp_path, report.environment(place.maintenance_url, "test"), rows)
+    assert [entry["met"] for entry in json.loads((tmp_path / "bench.json").read_bytes())["rows"]] == [True, False, None]
+    assert Path(tmp_path / "bench.txt").read_text("utf-8") == table
