@@ -40,14 +40,14 @@ def pages() -> list[HTTPRouteHandler]:
 
     @get("/docs", opt=_PUBLIC | {"produces": "text/html"}, sync_to_thread=False)
     def docs() -> Response[bytes]:
-        return Response(_read("docs.html"), media_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)
+        return Response(_read("docs.html"), media_type="text/html", headers=_PAGE_HEADERS)
 
     @get("/docs/{name:str}", opt=_PUBLIC, sync_to_thread=False)
     def docs_file(name: FromPath[str]) -> Response[bytes]:
         if name not in _FILES:
             raise NotFoundException
         path, media_type = _FILES[name]
-        return Response(_read(path), media_type=_with_charset(media_type), headers=_HEADERS)
+        return Response(_read(path), media_type=media_type, headers=_HEADERS)
 
     return [openapi, docs, docs_file]
 
@@ -55,7 +55,3 @@ def pages() -> list[HTTPRouteHandler]:
 @cache
 def _read(path: str) -> bytes:
     return (_STATIC / path).read_bytes()
-
-
-def _with_charset(media_type: str) -> str:
-    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type

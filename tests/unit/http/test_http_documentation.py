@@ -54,6 +54,22 @@ def test_every_file_that_the_page_names_is_served(service, drive):
     drive(scenario)
 
 
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs/docs.js", "text/javascript; charset=utf-8"),
+        ("/docs/favicon-32x32.png", "image/png"),
+        ("/openapi.json", "application/json"),
+    ],
+)
+def test_each_file_says_once_what_it_is(service, drive, path, media_type):
+    async def scenario():
+        assert (await service().ask("GET", path)).headers["content-type"] == media_type
+
+    drive(scenario)
+
+
 @pytest.mark.parametrize("path", ["/docs/../recorder.py", "/docs/%2e%2e", "/docs/VENDORED.toml", "/docs/a/b"])
 def test_no_other_file_is_served(service, drive, path):
     async def scenario():
