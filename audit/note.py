@@ -9,6 +9,7 @@ one canonical form.
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -26,6 +27,7 @@ MAX_NOTE_BYTES: Final = 1024 * 1024  # 100 signatures of nearly 5 kB (post-quant
 
 _FIELD_PRIME: Final = 2**255 - 19  # RFC 8032 section 5.1
 _DASH: Final = "\N{EM DASH} "
+_control = re.compile("[\x00-\x09\x0b-\x1f]").search  # ASCII control characters but newline
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -265,7 +267,7 @@ def _require_note(note: str | bytes) -> str:
 
 def _require_text(text: str) -> bytes:
     # C2SP signed-note: valid UTF-8 and no ASCII control characters (below U+0020) but newline.
-    if any(char < " " and char != "\n" for char in text):
+    if _control(text):
         raise Malformed("note: a control character other than newline")
     try:
         return text.encode("utf-8")

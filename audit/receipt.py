@@ -68,7 +68,7 @@ def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     if receipt.extra == b"":
         raise Malformed("receipt: extra data that is empty is left out (None)")
     extra = "" if receipt.extra is None else f"extra {_line(receipt.extra)}"
-    path = "".join(map(_line, receipt.path))
+    path = b"".join(map(binascii.b2a_base64, receipt.path)).decode("ascii")  # a line each
     return f"{HEADER}\n{extra}index {receipt.index}\n{path}\n{receipt.checkpoint}"
 
 
@@ -147,7 +147,7 @@ def require_included(receipt: Receipt, leaf: bytes, checkpoint: Checkpoint) -> N
 
 
 def _require_path(path: Sequence[bytes]) -> None:
-    if len(path) > MAX_PATH or any(len(value) != merkle.HASH_BYTES for value in path):
+    if len(path) > MAX_PATH or not set(map(len, path)) <= {merkle.HASH_BYTES}:
         raise Malformed(f"receipt: a path has at most {MAX_PATH} hashes of {merkle.HASH_BYTES} bytes")
 
 

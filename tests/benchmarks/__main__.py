@@ -18,7 +18,7 @@ from tests.benchmarks.sizes import Sizes
 OUT = Path("build/bench")
 
 PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
-    "infer": lambda where, size: throughput.rows(where, size, throughput.configurations()),
+    "infer": lambda where, size: throughput.rows(where, size, throughput.configurations()[: size.configurations]),
     "lone": lambda where, size: iter((lone.row(where, size),)),
     "append": lambda where, size: iter((appends.row(where, size),)),
     "verify": verifying.rows,

@@ -8,6 +8,8 @@ from msgspec import Struct
 class Sizes(Struct, frozen=True, kw_only=True):
     """`rounds` are interleaved: each holds one slice of every variant that is compared."""
 
+    configurations: int
+    """Of `/infer`; the headline is the first."""
     rounds: int
     slice_s: float
     other_rounds: int
@@ -20,6 +22,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
 
 
 FULL = Sizes(
+    configurations=6,
     rounds=9,
     slice_s=2.0,
     other_rounds=4,
@@ -30,6 +33,7 @@ FULL = Sizes(
     verify_rounds=5,
 )
 QUICK = Sizes(
+    configurations=1,
     rounds=1,
     slice_s=0.4,
     other_rounds=1,
