@@ -71,7 +71,7 @@ async def verify(
     as are worth starting. Raises `LedgerUnavailable`,
     `LedgerNotInitialised`; everything that is wrong with the ledger itself is in the report.
     """
-    held = _held(anchors)
+    held, forked = _held(anchors)
     reader = open_reader()
     try:
         published = await reader.checkpoint()  # before the head: meanwhile, records are added and published
@@ -85,6 +85,7 @@ async def verify(
     if isinstance(genesis, Found):
         return _report(verifier.name, size, 0, [genesis])
     signed, found = _published(published, verifier)
+    found += forked + [_fork(at) for at in signed if held.get(at, signed[at]) != signed[at]]
     found += uncovered + _check_key(genesis, verifier) + _check_sizes(size, held | signed)
     processes = processes or min(os.cpu_count() or 1, 1 + size // MIN_SHARE)
     stretches = _split(size, genesis, signed | held, processes=processes, schema=schema)
@@ -92,8 +93,18 @@ async def verify(
     return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
 
 
-def _held(anchors: Iterator[Anchored]) -> dict[int, bytes]:
-    return {anchored.size: anchored.root for anchored in anchors}
+def _held(anchors: Iterator[Anchored]) -> tuple[dict[int, bytes], list[Found]]:
+    """The anchored roots, by size; two for one size show that the key has signed two histories, whichever is stored."""
+    held: dict[int, bytes] = {}
+    forked: set[int] = set()
+    for anchored in anchors:
+        if held.setdefault(anchored.size, anchored.root) != anchored.root:
+            forked.add(anchored.size)
+    return held, [_fork(size) for size in sorted(forked)]
+
+
+def _fork(size: int) -> Found:
+    return Found(fault="forked", first=size, end=size, message=f"two different roots were signed for size {size}")
 
 
 async def _genesis(reader: Reader) -> Genesis | Found:

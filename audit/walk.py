@@ -28,6 +28,7 @@ Fault = Literal[
     "truncated",
     "suffix_rewritten",
     "wrong_key",
+    "forked",
     "time",
 ]
 
