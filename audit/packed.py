@@ -99,16 +99,17 @@ def line(entry: Record) -> bytes:
 
 def _clocks(tile: Tile, starts: list[int]) -> list[int] | None:
     """Each record's clock, where all are records and their lines are the tile's."""
-    predictions, requests = _reads()
     ends = [after - 1 for after in starts[1:]]
-    matches = list(map(predictions.match, repeat(tile.bodies), starts, ends))
+    # A tile's records are mostly alike: what reads the first is tried on all.
+    read = next((each for each in _reads() if each.match(tile.bodies, 0, ends[0])), _reads()[0])
+    matches = list(map(read.match, repeat(tile.bodies), starts, ends))
     found = [match.groups(b"") for match in matches if match is not None]
-    if tile.doubtful or not predictions.hexadecimal(found):
+    if tile.doubtful or not read.hexadecimal(found):
         return None
-    lines, clocks = predictions.lines(found), predictions.clocks(found)
+    lines, clocks = read.lines(found), read.clocks(found)
     for at, match in enumerate(matches) if len(found) < len(matches) else ():
         if match is None:
-            other = _other(requests, tile.bodies[starts[at] : ends[at]])
+            other = _other(tile.bodies[starts[at] : ends[at]])
             if other is None:
                 return None
             lines.insert(at, other[0])
@@ -116,12 +117,13 @@ def _clocks(tile: Tile, starts: list[int]) -> list[int] | None:
     return clocks if b"\n".join(lines) == tile.lines else None
 
 
-def _other(requests: "_Read", body: bytes) -> tuple[bytes, int] | None:
+def _other(body: bytes) -> tuple[bytes, int] | None:
     """Line and clock of a record of any kind; None where it is not one."""
-    match = requests.match(body)
-    if match is not None:
-        groups = [match.groups(b"")]
-        return (requests.lines(groups)[0], requests.clocks(groups)[0]) if requests.hexadecimal(groups) else None
+    for read in _reads():
+        match = read.match(body)
+        if match is not None:
+            groups = [match.groups(b"")]
+            return (read.lines(groups)[0], read.clocks(groups)[0]) if read.hexadecimal(groups) else None
     try:
         entry = record.decode(body)
     except Malformed:
@@ -132,10 +134,14 @@ def _other(requests: "_Read", body: bytes) -> tuple[bytes, int] | None:
 class _Read:
     """One kind's bytes: what they match, and what their groups say."""
 
-    def __init__(self, kind: type[Struct]) -> None:
-        writer = _Writer()
+    def __init__(self, kind: type[Struct], *, rare: frozenset[str] | None = None) -> None:
+        """Where `rare` members are named, they are absent and every other optional one is there: a choice less for
+        each is a fifth of the time."""
+        writer = _Writer(rare)
         # A group that never takes part stands for the columns that this kind has not.
         expression = writer.struct(inspect.type_info(kind), ()) + "((?!))?"
+        # Nothing that is repeated has to give back: what follows it is never of its kind.
+        expression = re.sub(r"(\{[0-9]+(?:,[0-9]+)?\})", r"\1+", expression)
         self.match = re.compile(expression.encode(), re.DOTALL).fullmatch
         absent = writer.groups
         at = writer.columns
@@ -165,8 +171,8 @@ class _Read:
 
 @lru_cache(maxsize=1)
 def _reads() -> tuple[_Read, ...]:
-    """The kinds of which a ledger is full; any other is read by `record.decode`."""
-    return _Read(Prediction), _Read(Request)
+    """The kinds of which a ledger is full, a patient's single frame first; any other is read by `record.decode`."""
+    return _Read(Prediction, rare=frozenset({"frame"})), _Read(Prediction), _Read(Request)
 
 
 _PLACES: Final = {
@@ -185,7 +191,8 @@ _RUN = re.compile(r"\[0-9a-f\]\{([0-9]+)\}|-").finditer
 class _Writer:
     """Writes the expression of a kind, and notes which groups are what."""
 
-    def __init__(self) -> None:
+    def __init__(self, rare: frozenset[str] | None) -> None:
+        self._rare = rare
         self.groups = 0
         self.columns: dict[str, int] = {}
         self.fixed: dict[tuple[int, tuple[int, ...]], list[int]] = {}
@@ -194,8 +201,8 @@ class _Writer:
         """The members in order, with commas between those that are there."""
         assert isinstance(info, inspect.StructType)
         fields = {field.name: field for field in info.fields}
-        names = sorted({*fields, *([info.tag_field] if info.tag_field else [])})
-        required = [name not in fields or fields[name].required for name in names]
+        names = sorted({*fields, *([info.tag_field] if info.tag_field else [])} - (self._rare or frozenset()))
+        required = [self._rare is not None or name not in fields or fields[name].required for name in names]
         anchor = required.index(True) if True in required else None
         text = ""
         for at, name in enumerate(names):
