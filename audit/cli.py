@@ -28,6 +28,7 @@ from audit.settings import LedgerSettings, Places, ledger_settings, places
 EXIT_ALTERED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNATTESTED: Final = 3
+MAX_SAVED_BYTES: Final = 4 * 1024 * 1024  # as in `audit/verifier.py`; an answer has some 5 KB
 
 Command = Callable[[Sequence[str]], int]
 
@@ -81,9 +82,12 @@ def _verify_artefact(options: argparse.Namespace) -> int:
     policy = Policy(logs=(_verifier(options.key),))
     path: Path = options.receipt or options.answer
     try:
-        saved = path.read_bytes()
+        with path.open("rb") as file:
+            saved = file.read(MAX_SAVED_BYTES + 1)
     except OSError as error:
         raise SettingInvalid(f"{path.name}: cannot be read ({error.strerror})") from error
+    if len(saved) > MAX_SAVED_BYTES:
+        raise SettingInvalid(f"{path.name}: larger than {MAX_SAVED_BYTES} bytes, which no receipt or answer is")
     check = evidence.check_receipt if options.receipt is not None else evidence.check_answer
     verdict = check(saved, policy)
     if options.json:

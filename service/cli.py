@@ -65,9 +65,13 @@ def _run(module: str, function: str, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough of it; Python would complain once more at exit.
+        # Whoever read our output has enough of it; Python would complain once more at exit. Not 0: nobody was told
+        # the verdict, and 0 would be one.
         sys.stderr.close()
-        return 0
+        return EXIT_USAGE
+    except OSError as error:
+        # Python's own exit code for what nobody caught is 1, which here says that something was altered.
+        return _complain("unusable", error, EXIT_USAGE)
 
 
 def _complain(code: str, error: Exception, exit_code: int) -> int:

@@ -1,11 +1,13 @@
 """The command line: each sub-command imports what it needs alone, and mistakes are a sentence, never a traceback."""
 
+import io
 import os
 import subprocess
 import sys
 
 import pytest
 
+from audit import note
 from service import cli
 
 HEAVY = ("litestar", "onnxruntime", "uvicorn", "pydicom", "PIL", "numpy")
@@ -81,6 +83,29 @@ def test_a_mistake_is_a_sentence_and_exit_code_two(medai, arguments):
     assert done.returncode == 2
     assert done.stdout + done.stderr != ""
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["ledger", "init"], ["demo"]], ids=" ".join)
+def test_a_home_that_is_no_folder_is_no_altered_ledger(medai, tmp_path, arguments):
+    (tmp_path / "home").touch()
+    done = medai(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+def test_a_verdict_that_nobody_reads_is_not_given_as_valid(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # the command closes it
+
+    def unread(arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("audit.cli.verify", unread)
+    assert cli.main(["audit", "verify"]) == 2
+
+
+def test_a_file_that_does_not_end_is_a_mistake_and_fills_no_memory(medai):
+    key = str(note.Signer.generate("log.example/cli", b"\x07" * 32).verifier)
+    done = medai("audit", "verify", "--answer", "/dev/zero", "--key", key)
+    assert (done.returncode, "larger" in done.stderr) == (2, True)
 
 
 def test_an_unknown_setting_stops_the_service_from_starting(medai):
