@@ -6,6 +6,7 @@ BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here
 busy with something else measures badly, and says so nowhere but in its load average.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := set(wanted) - set(PARTS):
         sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended first
     size = sizes.chosen()
     rows: list[Row] = []
     with place.made() as where:
