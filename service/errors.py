@@ -13,7 +13,7 @@
     |- FrameInvalid           a frame is needed, or is not there     frame_invalid
     |- IntendedUse            outside what the model's card admits   outside_intended_use
     |- ModelUnknown           no such model                          model_unknown
-    |- RateLimited            this caller asks too often             rate_limited
+    |- RateLimited            this caller asks too often or too much rate_limited
     |- Overloaded             the queue is full                      overloaded
     |- Draining               the process is about to stop           draining
     |- InferenceFailed        the model could not be run             inference_failed

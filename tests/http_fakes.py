@@ -14,6 +14,7 @@ from service.http import version as versions
 from service.http.policy import Policy
 
 TOKEN = "medai_" + "t" * 43
+OTHER_TOKEN = "medai_" + "o" * 43
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 32
 PROCESS_ID = UUID("11111111-2222-4333-8444-555555555555")
 
@@ -110,7 +111,11 @@ class FakePrincipal:
 
 class FakeTokens:
     def __init__(self):
-        self.known = {TOKEN: FakePrincipal("gateway", ["infer"]), "no-scope": FakePrincipal("reader", ["audit.read"])}
+        self.known = {
+            TOKEN: FakePrincipal("gateway", ["infer"]),
+            OTHER_TOKEN: FakePrincipal("ward-7", ["infer"]),
+            "no-scope": FakePrincipal("reader", ["audit.read"]),
+        }
 
     def principal(self, token):
         return self.known.get(token)

@@ -1,10 +1,11 @@
-"""Who may come in now: a rate for each caller, a bounded number inside, a bounded number at work.
+"""Who may come in now: a rate for each caller, a bounded number inside, of which no caller has more than its share,
+a bounded number at work.
 
 A refusal here costs no body: admission comes before the first byte of it is read.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
@@ -48,6 +49,8 @@ class Admission:
         self._telemetry = telemetry
         self._slots = asyncio.Semaphore(policy.max_running)
         self._rates = Rates(per_s=policy.caller_rate_per_s, burst=policy.caller_burst, max_callers=policy.max_peers)
+        self._share = max(1, policy.max_admitted * policy.caller_share_percent // 100)
+        self._inside: Counter[str] = Counter()
         self.admitted = 0
         self.running = 0
         self.draining = False
@@ -59,7 +62,24 @@ class Admission:
         self._rates.take(caller)
         if self.admitted >= self._policy.max_admitted:
             raise Overloaded("the queue is full", retry_after_s=self._policy.retry_after_s)
-        return Admitted(self)
+        if self._inside[caller] >= self._share:
+            # Places are held while a body arrives: without a share, one caller's slow bodies keep all others out.
+            raise RateLimited(
+                f"at most {self._share} requests of one caller at once", retry_after_s=self._policy.retry_after_s
+            )
+        return Admitted(self, caller)
+
+    def hold(self, caller: str) -> None:
+        self.admitted += 1
+        self._inside[caller] += 1
+        self.tell()
+
+    def release(self, caller: str) -> None:
+        self.admitted -= 1
+        self._inside[caller] -= 1
+        if self._inside[caller] == 0:
+            del self._inside[caller]  # so that only those inside take memory
+        self.tell()
 
     async def start(self) -> None:
         """Wait in order for one of the running places. Raises `Overloaded` when that takes too long."""
@@ -83,17 +103,16 @@ class Admission:
 class Admitted:
     """A place inside, held in a `with` block; inside `running()` also a place at work."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, caller: str) -> None:
         self._admission = admission
+        self._caller = caller
 
     def __enter__(self) -> Self:
-        self._admission.admitted += 1
-        self._admission.tell()
+        self._admission.hold(self._caller)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._admission.admitted -= 1
-        self._admission.tell()
+        self._admission.release(self._caller)
 
     def running(self) -> "_Running":
         return _Running(self._admission)

@@ -4,12 +4,21 @@ Patient data never touches a disk here: neither the raw body nor a part of a for
 """
 
 import asyncio
+from collections import Counter
 from typing import Final, NoReturn
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from service.domain.messages import MediaType
-from service.errors import BodyTimeout, BodyTooLarge, MediaUnsupported, Overloaded, RequestInvalid, ServiceError
+from service.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    MediaUnsupported,
+    Overloaded,
+    RateLimited,
+    RequestInvalid,
+    ServiceError,
+)
 from service.http.case import Case
 from service.http.policy import Policy
 
@@ -31,10 +40,14 @@ class BodyIncomplete(ServiceError):
 
 
 class Bodies:
-    """All request bodies that one process holds in memory, bounded together."""
+    """All request bodies that one process holds in memory, bounded together, and those of one caller by its share."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        # Never less than one image of the largest size: that alone must be possible.
+        one = policy.max_body_bytes + _FORM_OVERHEAD_BYTES
+        self._share_bytes = max(one, policy.max_bodies_bytes * policy.caller_share_percent // 100)
+        self._held: Counter[str] = Counter()
         self.held_bytes = 0
 
     async def read(self, case: Case, content_type: bytes | None) -> "Body":
@@ -46,7 +59,7 @@ class Bodies:
         limit = self._policy.max_body_bytes + (_FORM_OVERHEAD_BYTES if boundary else 0)
         if case.declared_bytes is not None and case.declared_bytes > limit:
             self._too_large()
-        body = Body(self)
+        body = Body(self, case.caller)
         try:
             async with asyncio.timeout(self._policy.body_timeout_ms / 1000):
                 content = await self._collect(case, body, limit)
@@ -76,10 +89,22 @@ class Bodies:
                 self._too_large()
             if self.held_bytes + len(chunk) > self._policy.max_bodies_bytes:
                 raise Overloaded("too many bodies are under way", retry_after_s=self._policy.retry_after_s)
+            if self._held[case.caller] + len(chunk) > self._share_bytes:
+                raise RateLimited(
+                    f"at most {self._share_bytes} bytes of one caller at once",
+                    retry_after_s=self._policy.retry_after_s,
+                )
             body.grow(len(chunk))
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def hold(self, caller: str, size: int) -> None:
+        """`size` bytes more, or less where it is negative."""
+        self.held_bytes += size
+        self._held[caller] += size
+        if self._held[caller] == 0:
+            del self._held[caller]
 
     def _too_large(self) -> NoReturn:
         raise BodyTooLarge(f"the body may have {self._policy.max_body_bytes} bytes")
@@ -88,20 +113,21 @@ class Bodies:
 class Body:
     """One body in memory, and its share of the bound."""
 
-    __slots__ = ("_bodies", "content", "media_type", "size")
+    __slots__ = ("_bodies", "_caller", "content", "media_type", "size")
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, caller: str) -> None:
         self._bodies = bodies
+        self._caller = caller
         self.size = 0
         self.content = b""
         self.media_type: MediaType = "application/dicom"
 
     def grow(self, size: int) -> None:
         self.size += size
-        self._bodies.held_bytes += size
+        self._bodies.hold(self._caller, size)
 
     def release(self) -> None:
-        self._bodies.held_bytes -= self.size
+        self._bodies.hold(self._caller, -self.size)
         self.size = 0
         self.content = b""
 

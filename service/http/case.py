@@ -55,6 +55,11 @@ class Case:
         self.commit: Callable[[Prediction], Awaitable[Proven]]
         self.about_to_append: Callable[[], None]
 
+    @property
+    def caller(self) -> str:
+        """Whose rate and whose shares this request counts against."""
+        return self.actor or self.peer
+
 
 def case_of(scope: Any) -> Case:
     """The case that the recorder put into the ASGI scope."""

@@ -25,7 +25,7 @@ _WHY: Final = {
     413: "The body, or the image that it declares, is larger than the limit.",
     415: "A media type or DICOM transfer syntax that is not read here.",
     422: "A parameter, a part, the frame, the model or the image itself cannot be used.",
-    429: "This caller asks too often.",
+    429: "This caller asks too often, or for too much at once.",
     500: "The service failed; nothing was found.",
     503: "The queue is full, the service is stopping, or the answer could not be recorded and is withheld.",
 }

@@ -33,7 +33,7 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "frame_invalid": (422, "The frame is missing or not there"),
     "outside_intended_use": (422, "The image is outside the model's intended use"),
     "model_unknown": (422, "There is no such model"),
-    "rate_limited": (429, "This caller asks too often"),
+    "rate_limited": (429, "This caller asks too often, or for too much at once"),
     "internal_error": (500, "The service failed"),
     "inference_failed": (500, "The model could not be run"),
     "ledger_unavailable": (503, "The answer cannot be recorded now, so there is none"),

@@ -44,7 +44,7 @@ def infer_route(inference: Inference) -> HTTPRouteHandler:
     @post("/infer", status_code=200, opt={"produces": JSON, "scope": "infer"}, media_type=JSON)
     async def infer(scope: Scope) -> Response[bytes]:
         case = case_of(scope)
-        with inference.admission.enter(case.actor or case.peer) as place:
+        with inference.admission.enter(case.caller) as place:
             model, frame = _parameters(scope["query_string"])
             if (_header(scope, b"content-encoding") or b"identity").lower() != b"identity":
                 raise MediaUnsupported("send the image as it is, without a content encoding")

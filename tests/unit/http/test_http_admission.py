@@ -6,6 +6,7 @@ import pytest
 
 from service.errors import RateLimited
 from service.http.admission import Rates
+from tests.http_fakes import OTHER_TOKEN, TOKEN
 
 
 class Time:
@@ -94,6 +95,62 @@ def test_a_full_queue_is_answered_503_with_when_to_come_back(service, drive):
         assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
         running.infer_gate.set()
         assert (await inside).status == 200
+
+    drive(scenario)
+
+
+def _slow(running, token=TOKEN):
+    """One request whose body begins and does not go on, as a task and the client to end it with."""
+    headers = {"authorization": f"Bearer {token}", "content-type": "image/png", "content-length": "10"}
+    exchange = running.exchange("POST", "/infer", headers=headers, chunks=[b"x", None])
+    return asyncio.create_task(exchange.run()), exchange
+
+
+async def _slow_ones(running, count):
+    """So many requests of one caller inside, each waiting for its body."""
+    begun = [_slow(running) for _ in range(count)]
+    while not all(exchange.read_chunks for _, exchange in begun):
+        await asyncio.sleep(0)
+    return begun
+
+
+def test_slow_bodies_of_one_caller_take_no_more_than_its_share(service, drive):
+    async def scenario():
+        running = service(max_admitted=8, caller_share_percent=50)
+        await _slow_ones(running, 4)
+        answer = await running.infer()
+        assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (429, "rate_limited", "1")
+
+    drive(scenario)
+
+
+def test_slow_bodies_of_one_caller_do_not_keep_another_out(service, drive):
+    async def scenario():
+        running = service(max_admitted=8, caller_share_percent=50)
+        await _slow_ones(running, 4)
+        refused = [_slow(running)[0] for _ in range(136)]
+        await asyncio.gather(*refused)
+        assert (await running.infer(token=OTHER_TOKEN)).status == 200
+
+    drive(scenario)
+
+
+def test_a_caller_gets_its_share_back_when_its_requests_end(service, drive):
+    async def scenario():
+        running = service(max_admitted=8, caller_share_percent=50)
+        begun = await _slow_ones(running, 4)
+        for _, exchange in begun:
+            exchange.leave()
+        await asyncio.gather(*(task for task, _ in begun))
+        assert (await running.infer()).status == 200
+
+    drive(scenario)
+
+
+def test_the_smallest_share_is_one_request(service, drive):
+    async def scenario():
+        running = service(max_admitted=2, caller_share_percent=1)
+        assert (await running.infer()).status == 200
 
     drive(scenario)
 

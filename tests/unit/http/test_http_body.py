@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from tests.http_fakes import OTHER_TOKEN
+
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 32
 DICOM = b"\x00" * 128 + b"DICM" + b"\x00" * 32
 JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 32
@@ -220,6 +222,50 @@ def test_all_bodies_together_are_bounded(service, drive):
         running.infer_gate.set()
         await held
         assert (await running.infer(b"x" * 80)).status == 200
+
+    drive(scenario)
+
+
+async def _held(running, count, size):
+    """So many bodies of one caller in memory."""
+    running.infer_gate = asyncio.Event()
+    held = [asyncio.create_task(running.infer(b"x" * size)) for _ in range(count)]
+    while len(running.requests) < count:
+        await asyncio.sleep(0)
+    return held
+
+
+def test_bodies_of_one_caller_take_no_more_memory_than_its_share(service, drive):
+    async def scenario():
+        running = service(max_body_bytes=20_000, max_bodies_bytes=100_000, caller_share_percent=40)
+        held = await _held(running, 2, 15_000)
+        refused = await running.infer(b"x" * 15_000)
+        assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+        running.infer_gate.set()
+        await asyncio.gather(*held)
+        assert (await running.infer(b"x" * 15_000)).status == 200
+
+    drive(scenario)
+
+
+def test_bodies_of_one_caller_leave_memory_for_another(service, drive):
+    async def scenario():
+        running = service(max_body_bytes=20_000, max_bodies_bytes=60_000, caller_share_percent=50)
+        await _held(running, 2, 15_000)
+        assert (await running.infer(b"x" * 15_000)).status == 429
+        other = asyncio.create_task(running.infer(b"x" * 15_000, token=OTHER_TOKEN))
+        while len(running.requests) < 3:
+            await asyncio.sleep(0)
+        running.infer_gate.set()
+        assert (await other).status == 200
+
+    drive(scenario)
+
+
+def test_one_body_of_the_largest_size_is_within_every_share(service, drive):
+    async def scenario():
+        running = service(max_body_bytes=1_000, max_bodies_bytes=1_000, caller_share_percent=1)
+        assert (await running.infer(b"x" * 1_000)).status == 200
 
     drive(scenario)
 
