@@ -12,11 +12,13 @@ The life of a batch, and what a crash after each step leaves behind:
 import asyncio
 from typing import Final
 
+import msgspec
+
 from audit import acceptance, checkpoint, merkle, note, receipt, record
 from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
-from audit.ports import Anchor, Clock, Head, Observer, Proven, Reader, Store
+from audit.ports import Anchor, Clock, Head, Observer, Outages, Proven, Reader, Store
 from audit.record import Outage, Record
 from audit.settings import LedgerSettings
 
@@ -31,6 +33,23 @@ class Unobserved:
         """Nothing."""
 
     def event(self, code: str, message: str) -> None:
+        """Nothing."""
+
+
+class Forgotten:
+    """Outages that no restart survives: for a ledger that is not told where to note them."""
+
+    def note(self, outage: Outage) -> None:
+        """Nothing."""
+
+    def left(self) -> tuple[Outage, ...]:
+        """None."""
+        return ()
+
+    def clear(self, outage: Outage) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""
 
 
@@ -51,6 +70,7 @@ class Ledger:
         settings: LedgerSettings,
         process_id: str,
         observer: Observer | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self._store, self._reader, self._anchor = store, reader, anchor
         self._signer, self._clock, self._settings = signer, clock, settings
@@ -69,8 +89,9 @@ class Ledger:
         self._flying: list[Item] = []
         self._down: str | None = "the ledger has not started"
         self._dead: str | None = None
-        self._outage_from_us: int | None = None
-        self._refused = 0
+        self._outages = outages or Forgotten()
+        self._outage: Outage | None = None
+        self._noted: Outage | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -82,6 +103,8 @@ class Ledger:
         self._sign(self._head.size, merkle.frontier_root(self._head.size, self._head.frontier))
         await self._publish()
         self._down = None
+        for outage in await asyncio.to_thread(lambda: list(self._outages.left())):
+            self._add(outage)  # of processes that did not live to record it: the first append afterwards
         for work in (self._flush_forever(), self._keep_forever(), self._expire_forever()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -101,6 +124,8 @@ class Ledger:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
+        await self._note_outage()
+        self._outages.close()
         try:
             if self._dead is None:
                 await self._publish()
@@ -138,9 +163,11 @@ class Ledger:
 
     def refused(self, recorded_at_us: int) -> None:
         """A request was answered 503 because it could not be recorded: the next outage record counts it."""
-        self._refused += 1
-        if self._outage_from_us is None:
-            self._outage_from_us = recorded_at_us
+        self._begin_outage(recorded_at_us)
+        assert self._outage is not None
+        self._outage = msgspec.structs.replace(
+            self._outage, refused=self._outage.refused + 1, recorded_at_us=recorded_at_us, to_us=recorded_at_us
+        )
 
     @property
     def size(self) -> int:
@@ -163,6 +190,7 @@ class Ledger:
                 return await self._commit(batch)
             except RecordRefused as error:
                 if len(batch) == 1:
+                    self._recorded(batch[0].record)  # an outage that was recorded before its note was cleared
                     return batch[0].fail(error)
                 await self._settle(batch[: len(batch) // 2])
                 return await self._settle(batch[len(batch) // 2 :])
@@ -201,6 +229,7 @@ class Ledger:
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
+        self._recorded(item.record)
         replaced = item.replaced(index, event_id=record.new_event_id(), recorded_at_us=self._clock.now_us())
         if replaced is not None:
             self._add(replaced)
@@ -228,8 +257,7 @@ class Ledger:
         if self._down is None:
             self._down = reason
             self._observer.event("unavailable", reason)
-            if self._outage_from_us is None:
-                self._outage_from_us = self._clock.now_us()
+            self._begin_outage(self._clock.now_us())
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
     def _rise(self) -> None:
@@ -237,23 +265,43 @@ class Ledger:
         if self._down is not None:
             self._down = None
             self._observer.event("recovered", "records are taken again")
-        if self._outage_from_us is not None:
-            outage = Outage(
+        if self._outage is not None:
+            now_us = self._clock.now_us()
+            self._add(msgspec.structs.replace(self._outage, recorded_at_us=now_us, to_us=now_us))
+            self._outage = None
+
+    def _begin_outage(self, from_us: int) -> None:
+        if self._outage is None:
+            self._outage = Outage(
                 format=record.FORMAT,
                 event_id=record.new_event_id(),
-                recorded_at_us=self._clock.now_us(),
+                recorded_at_us=from_us,
                 process_id=self._process_id,
-                from_us=self._outage_from_us,
-                to_us=self._clock.now_us(),
-                refused=self._refused,
+                from_us=from_us,
+                to_us=from_us,
+                refused=0,
             )
-            self._outage_from_us, self._refused = None, 0
-            self._add(outage)
+
+    async def _note_outage(self) -> None:
+        """Keep on disk what is not on record, so that a restart in the middle of an outage does not lose it."""
+        if self._outage is None or self._outage == self._noted:
+            return
+        noted = self._outage
+        try:
+            await asyncio.to_thread(self._outages.note, noted)
+            self._noted = noted
+        except LedgerUnavailable as error:
+            self._observer.event("unavailable", str(error))
+
+    def _recorded(self, entry: Record) -> None:
+        if isinstance(entry, Outage):
+            self._outages.clear(entry)
 
     async def _expire_forever(self) -> None:
         while True:
             await asyncio.sleep(_EXPIRY_TICK_S)
             self._expire(asyncio.get_running_loop().time())
+            await self._note_outage()
 
     def _expire(self, now: float) -> None:
         """Whoever has waited longer than the deadline is told; the batch in flight itself goes on being tried."""

@@ -3,7 +3,7 @@
 Every implementation passes the contract suite in `tests/contract`; the docstrings here are the contract.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from audit.derived import COLUMNS
 from audit.packed import Tile
-from audit.record import Record
+from audit.record import Outage, Record
 
 
 class Head(Struct, frozen=True, kw_only=True):
@@ -210,6 +210,26 @@ class Anchor(Protocol):
         Raises `LedgerForked` where the newest anchor has the same size and another root, and
         `LedgerUnavailable` where it cannot be kept.
         """
+        ...
+
+
+class Outages(Protocol):
+    """Where an outage is noted until it is on record, so that a restart does not lose it."""
+
+    def note(self, outage: Outage) -> None:
+        """Durable when it returns; replaces the note of the same process. Raises `LedgerUnavailable`."""
+        ...
+
+    def left(self) -> Iterable[Outage]:
+        """The outages of processes that are gone, each given to one caller."""
+        ...
+
+    def clear(self, outage: Outage) -> None:
+        """It is on record."""
+        ...
+
+    def close(self) -> None:
+        """Leave what is not on record to whoever starts next."""
         ...
 
 

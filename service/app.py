@@ -19,6 +19,7 @@ from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import AuditError
 from audit.ledger import Ledger
+from audit.outages import FolderOutages
 from audit.ports import Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
@@ -234,6 +235,7 @@ def _ledger(
         settings=knobs,
         process_id=str(process_id),
         observer=metrics,
+        outages=FolderOutages(where.home / "outages"),
     )
     return ledger, reader
 

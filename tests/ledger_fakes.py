@@ -1,5 +1,7 @@
 """A ledger's world in memory, which can be told to misbehave."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from audit import genesis, record, signing
@@ -7,6 +9,7 @@ from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.ledger import Ledger
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
+from audit.outages import FolderOutages
 from audit.settings import LedgerSettings
 
 QUICK = LedgerSettings(
@@ -41,6 +44,7 @@ class World:
         self.store, self.reader = MemoryStore(self.database), MemoryReader(self.database)
         self.signer = signing.create(folder / "signing.key", "log.example/unit")
         self.anchor = FolderAnchor(folder / "anchors", (self.signer.verifier,))
+        self.outages = folder / "outages"
         self.events = Events()
         self.running: list[Ledger] = []
 
@@ -58,6 +62,7 @@ class World:
             settings=settings,
             process_id=record.new_event_id(),
             observer=self.events,
+            outages=FolderOutages(self.outages),
         )
         await ledger.start()
         self.running.append(ledger)
@@ -65,3 +70,23 @@ class World:
 
     def of_kind(self, kind: type) -> list[object]:
         return [entry for entry in self.database.entries if isinstance(entry, kind)]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Returns once `true` is; the test that waits is bounded in time."""
+    while not true():  # what is waited for has no event
+        await asyncio.sleep(0.005)
+
+
+def told(world: World, test: Callable[[World], Awaitable[None]]) -> None:
+    """Run an async test over `world`, bounded in time, and close every ledger that it started."""
+
+    async def whole() -> None:
+        try:
+            await asyncio.wait_for(test(world), 20)
+        finally:
+            world.database.reachable = True
+            for ledger in world.running:
+                await ledger.close()
+
+    asyncio.run(whole())

@@ -1,5 +1,6 @@
 """A small log for the tests of the audit package: a key, records, one receipt and one saved answer."""
 
+import functools
 import hashlib
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec import Struct
 from audit import checkpoint, evidence, merkle, note, receipt, record
 from audit.checkpoint import Checkpoint
 from audit.receipt import Policy, Receipt
+from tests.ledger_fakes import World, told
 
 REQUEST_ID = "0190f0c4-6d1a-7b3e-8f21-aaaaaaaaaaaa"
 EVENT_ID = "3f2b8a54-1111-4c7d-9b0a-222222222222"
@@ -147,3 +149,9 @@ def prediction() -> record.Prediction:
 @pytest.fixture
 def answer() -> dict[str, object]:
     return an_answer()
+
+
+@pytest.fixture
+def story(tmp_path):
+    """Runs an async test over a ledger's world in memory."""
+    return functools.partial(told, World(tmp_path))

@@ -1,8 +1,6 @@
 """One process's way into the ledger, over a store in memory that can be told to misbehave."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,31 +13,7 @@ from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from audit.ports import Appended, Batch
 from audit.receipt import Policy
 from audit.record import Outage, Outcome
-from tests.ledger_fakes import QUICK, World
-
-
-@pytest.fixture
-def story(tmp_path: Path) -> Callable[[Callable[[World], Awaitable[None]]], None]:
-    """Runs an async test over a fresh world, bounded in time, and closes every ledger that it started."""
-
-    def run(test: Callable[[World], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            world = World(tmp_path)
-            try:
-                await asyncio.wait_for(test(world), 20)
-            finally:
-                world.database.reachable = True
-                for ledger in world.running:
-                    await ledger.close()
-
-        asyncio.run(whole())
-
-    return run
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.005)
+from tests.ledger_fakes import QUICK, World, until
 
 
 def test_an_append_returns_a_receipt_that_verifies_offline(story, entries) -> None:
