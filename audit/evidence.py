@@ -16,9 +16,12 @@ from audit import canonical, checkpoint, note, receipt, record
 from audit.checkpoint import Checkpoint
 from audit.errors import AuditError, Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
 from audit.receipt import Policy, Receipt
-from audit.record import Prediction, Record
+from audit.record import Finding, Prediction, Record
 
 ANSWER_FORMAT: Final = "medai.answer/1"
+
+_RELEASED: Final = {"method": "POST", "route": "/infer", "status": 200}
+_MEASURED: Final = ("label", "probability_ppm", "threshold_ppm")
 
 LIMITS: Final = (
     "whether the answer was delivered: a later record of kind outcome would say if it was cut or replaced",
@@ -130,6 +133,9 @@ def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
     steps.append("the answer's ledger index and leaf hash are the receipt's")
     if not isinstance(proved.record, Prediction):
         raise VerificationFailed(f"answer: its record is of kind {_kind(proved.record)}, not a prediction")
+    _require_released(proved.record)
+    _require_coherent(proved.record.finding)
+    steps.append("the record is of a finding that was to leave POST /infer with status 200, and is coherent")
     for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
         _require_same(name, answer.get(name), proved.members.get(name))
     steps.append("model, finding, input, quality and ids are those of the record")
@@ -146,6 +152,37 @@ def _require_same(path: str, said: object, recorded: object) -> None:
     # type() as well: in Python, true equals 1.
     elif type(said) is not type(recorded) or said != recorded:
         raise VerificationFailed(f"answer: {path} is {said!r:.100}, the record proves {recorded!r:.100}")
+
+
+def _require_released(entry: Prediction) -> None:
+    """A finding leaves by one route with one status. The schema does not say so: whoever could write to the
+    database, but not make the service write, could record another as if it had been released."""
+    for member, released in _RELEASED.items():
+        recorded = getattr(entry, member)
+        if recorded != released:
+            raise VerificationFailed(f"answer: its record's {member} is {recorded!r}, a finding's is {released!r}")
+
+
+def _require_coherent(finding: Finding) -> None:
+    """What `service.domain.interpret` guarantees of every finding: what is decided follows from what was measured.
+
+    Positive exactly where the probability reaches the threshold; an abstention says why, and holds all that
+    was measured, or nothing where the model did not run.
+    """
+    absent = [member for member in _MEASURED if getattr(finding, member) is None]
+    if finding.decision == "abstain":
+        if absent and len(absent) < len(_MEASURED):
+            raise VerificationFailed(f"answer: its finding abstains without {absent[0]}, with other measurements")
+        if not finding.reasons:
+            raise VerificationFailed("answer: its finding abstains without a reason")
+        return
+    if finding.probability_ppm is None or finding.threshold_ppm is None or absent:
+        raise VerificationFailed(f"answer: its finding is {finding.decision} without {absent[0]}")
+    if (finding.decision == "positive") is not (finding.probability_ppm >= finding.threshold_ppm):
+        raise VerificationFailed(
+            f"answer: its finding is {finding.decision} at probability_ppm {finding.probability_ppm}, "
+            f"threshold_ppm {finding.threshold_ppm}"
+        )
 
 
 def _kind(entry: Record) -> str:

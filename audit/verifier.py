@@ -8,7 +8,9 @@ Exit codes: 0 included and signed; 1 altered or broken; 2 usage or unreadable; 3
 
 This file shares no code with the service. It reads no network and writes no file. What it checks is written
 down in C2SP signed-note, tlog-checkpoint and tlog-proof, RFC 6962 (hashes), RFC 9162 (inclusion), RFC 8032
-(Ed25519) and RFC 8785 (canonical JSON); the sections are named where they are used.
+(Ed25519) and RFC 8785 (canonical JSON); the sections are named where they are used. Which records there are,
+and what each may say, stands in the table `RECORDS`: whoever can write to the log's database, but cannot make
+the service write, is not believed for anything outside of it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import hashlib
 import json
 import re
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 VALID, BROKEN, USAGE, UNATTESTED = 0, 1, 2, 3
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -28,7 +30,9 @@ MAX_SAFE_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3
 RECEIPT_HEADER = "c2sp.org/tlog-proof@v1"
 ANSWER_FORMAT = "medai.answer/1"
 RECORD_FORMAT = "medai.record/1"
-KINDS = {"genesis", "prediction", "request", "outcome", "window", "outage", "service_started", "service_stopped"}
+MAX_RECORD_BYTES = 16 * 1024
+RELEASED = (("method", "POST"), ("route", "/infer"), ("status", 200))
+MEASURED = ("label", "probability_ppm", "threshold_ppm")
 LIMITS = (
     "Not shown by any receipt: that the answer was delivered (a later record of kind outcome would say if not),",
     "that the signer shows others the same history (nobody has witnessed it: compare checkpoints with others),",
@@ -42,6 +46,9 @@ class Broken(Exception):
 
 class Unusable(Exception):
     """The arguments cannot be used."""
+
+
+# --- The verdict ---
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,6 +124,8 @@ def verify_answer(body: bytes, keys: list[tuple[str, bytes, bytes]]) -> tuple[st
     recorded = json.loads(record)
     if recorded["kind"] != "prediction":
         raise Broken(f"the record is of kind {recorded['kind']}, not a prediction: it is of another answer")
+    check_released(recorded)
+    say("- The record is of a finding that was to leave POST /infer with status 200, and the finding is coherent.")
     for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
         same(name, answer.get(name), recorded.get(name))
     say("- Model, finding, input, quality and ids in the answer are those in the record.")
@@ -133,6 +142,30 @@ def same(path: str, said: Any, recorded: Any) -> None:
             same(f"{path}.{name}", said.get(name), recorded.get(name))
     elif type(said) is not type(recorded) or said != recorded:
         raise Broken(f"{path} is {said!r:.100} in the answer, but the record proves {recorded!r:.100}")
+
+
+def check_released(recorded: dict[str, Any]) -> None:
+    """A finding is released by one route with one status, and what it decides follows from what it measured."""
+    for name, released in RELEASED:
+        if recorded[name] != released:
+            raise Broken(f"the record's {name} is {recorded[name]!r}, but findings are released with {released!r} only")
+    finding = recorded["finding"]
+    decision, absent = finding["decision"], [name for name in MEASURED if name not in finding]
+    if decision == "abstain":
+        if absent not in ([], list(MEASURED)):
+            raise Broken(f"the record's finding abstains without {absent[0]}, but with other measurements")
+        if not finding["reasons"]:
+            raise Broken("the record's finding abstains without a reason in finding.reasons")
+    elif absent:
+        raise Broken(f"the record's finding is {decision} without finding.{absent[0]}")
+    elif (decision == "positive") != (finding["probability_ppm"] >= finding["threshold_ppm"]):
+        raise Broken(
+            f"the record's finding is {decision}, but its probability_ppm is {finding['probability_ppm']} "
+            f"at a threshold_ppm of {finding['threshold_ppm']}"
+        )
+
+
+# --- C2SP tlog-proof, signed-note and tlog-checkpoint, RFC 9162 ---
 
 
 def parse_receipt(text: str) -> tuple[int, list[bytes], str, bytes]:
@@ -244,6 +277,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: list[bytes], root
         raise Broken("the record is not in the signed tree: record, index, path or checkpoint was changed")
 
 
+# --- JSON: RFC 8785, restricted so that one value has one encoding ---
+
+
 def parse_json(body: bytes) -> Any:
     """A JSON text without floats, duplicate members or integers that JSON cannot carry, in any layout."""
     try:
@@ -287,14 +323,154 @@ def encode_json(value: Any) -> bytes:
         raise Broken("a string holds half of a character (a lone surrogate)") from error
 
 
+# --- The records of medai.record/1: a small schema language, the table, and what reads it ---
+#
+# A shape is one of the five classes, or a dict: an object with the members that it names and no others.
+# A member whose name ends in "?" may be left out, and is never null; all others have to be there.
+
+
+class Text(NamedTuple):
+    pattern: str  # matched as a whole
+    shortest: int  # in characters
+    longest: int
+
+
+class Number(NamedTuple):
+    lowest: int
+    highest: int
+
+
+class OneOf(NamedTuple):
+    words: tuple[str, ...]
+
+
+class OrNull(NamedTuple):
+    shape: Text
+
+
+class ListOf(NamedTuple):
+    item: Any
+    most: int
+
+
+COUNT = Number(0, MAX_SAFE_INTEGER)
+PPM = Number(0, 1_000_000)
+MILLI = Number(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+SHA256 = Text("[0-9a-f]{64}", 64, 64)
+UUID = Text("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", 36, 36)
+PSEUDONYM = Text("[a-z0-9_-]{1,32}:[0-9a-f]{64}", 66, 97)
+NAME = Text("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", 1, 64)
+CODE = Text("[a-z][a-z0-9_]{0,63}", 1, 64)
+
+MODEL = {"name": NAME, "version": NAME, "sha256": SHA256}
+FINDING = {
+    "decision": OneOf(("positive", "negative", "abstain")), "reasons": ListOf(CODE, 16),
+    "label?": NAME, "probability_ppm?": PPM, "threshold_ppm?": PPM,
+}  # fmt: skip
+WINDOW_USED = {
+    "source": OneOf(("card", "file_window", "file_lut", "none")), "center_milli?": MILLI, "width_milli?": MILLI,
+}  # fmt: skip
+INPUT = {
+    "media_type": OneOf(("application/dicom", "image/png", "image/jpeg")), "sha256": SHA256, "pixels_sha256": SHA256,
+    "rows": COUNT, "columns": COUNT, "frame?": COUNT, "window": WINDOW_USED,
+}  # fmt: skip
+QUALITY = {"verdict": OneOf(("passed", "failed")), "contrast_ppm": PPM, "clipped_ppm": PPM}
+SUBJECT = {"patient?": PSEUDONYM, "study?": PSEUDONYM}
+RUNTIME = {"name": NAME, "version": NAME, "provider": NAME, "optimization": CODE}
+REQUEST = {
+    "request_id": UUID,
+    "correlation_id": Text("[0-9A-Za-z-]{26,36}", 26, 36),
+    "traceparent?": Text("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", 55, 55),
+    "method": Text("[A-Z]{1,16}", 1, 16),
+    "route": Text("[A-Za-z0-9/{}_.<>:-]{1,96}", 1, 96),
+    "status": Number(100, 599),
+    "actor?": NAME, "peer": PSEUDONYM, "release": OrNull(SHA256),
+}  # fmt: skip
+
+# Every record has its kind, these members, and those that the table names for its kind.
+EVERY_RECORD = {"format": OneOf((RECORD_FORMAT,)), "event_id": UUID, "recorded_at_us": COUNT}
+RECORDS: dict[str, dict[str, Any]] = {
+    "genesis": {
+        "origin": Text(r"[^\x00-\x1f]+", 1, 256),
+        "verifier_key": Text(r"[^+\x00-\x20]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}", 12, 396),
+        "formats": ListOf(Text("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64), 16),
+        "clock_tolerance_us": COUNT,
+    },
+    "prediction": {
+        **REQUEST, "model": MODEL, "finding": FINDING, "input": INPUT, "quality": QUALITY, "subject?": SUBJECT,
+        "runtime": RUNTIME, "answer_sha256": SHA256,
+    },
+    "request": {**REQUEST, "code?": CODE},
+    "outcome": {
+        "of_index": COUNT, "request_id": UUID, "bytes_sent": COUNT, "sha256?": SHA256,
+        "outcome": OneOf(("client_gone", "answer_cut", "answer_replaced", "stream_complete", "stream_cut")),
+    },
+    "window": {
+        "phase": OneOf(("opened", "closed")), "subject": OneOf(("public", "refusals")), "peer": PSEUDONYM,
+        "minute_us": COUNT, "process_id": UUID, "opens_index?": COUNT, "count?": COUNT, "first_us?": COUNT,
+        "last_us?": COUNT, "release": OrNull(SHA256),
+    },
+    "outage": {"process_id": UUID, "from_us": COUNT, "to_us": COUNT, "refused": COUNT},
+    "service_started": {
+        "process_id": UUID, "version": NAME, "commit": NAME, "release": OrNull(SHA256), "models": ListOf(MODEL, 32),
+    },
+    "service_stopped": {"process_id": UUID, "requests": COUNT},
+}  # fmt: skip
+
+
 def check_record(record: bytes) -> str:
-    """The kind of the record. It must be canonical: then nobody can show its bytes in two ways."""
+    """The kind of the record. It is in its schema, and canonical: then nobody can show its bytes in two ways."""
+    if len(record) > MAX_RECORD_BYTES:
+        raise Broken(f"the record has {len(record)} bytes, but a record has at most {MAX_RECORD_BYTES}")
     value = parse_json(record)
-    if not isinstance(value, dict) or value.get("format") != RECORD_FORMAT or str(value.get("kind")) not in KINDS:
+    if not isinstance(value, dict) or value.get("format") != RECORD_FORMAT:
         raise Broken(f"the extra line does not hold a record of format {RECORD_FORMAT}")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in RECORDS:
+        raise Broken(f"the record's kind is {kind!r:.60}, not one of {', '.join(RECORDS)}")
+    check_shape("", value, {"kind": OneOf((kind,)), **EVERY_RECORD, **RECORDS[kind]})
     if encode_json(value) != record:
         raise Broken("the record is not in canonical form (RFC 8785)")
-    return str(value["kind"])
+    return kind
+
+
+def check_shape(path: str, value: Any, shape: Any) -> None:
+    """Returns nothing where the value is of the shape; else the member at fault is named, with its shape."""
+    if isinstance(shape, dict):
+        check_object(path, value, shape)
+    elif not admits(shape, value):
+        raise Broken(f"the record's member {path} is {value!r:.60}, not {shape}")
+    elif isinstance(shape, ListOf):
+        for at, item in enumerate(value):
+            check_shape(f"{path}[{at}]", item, shape.item)
+
+
+def admits(shape: Any, value: Any) -> bool:
+    if isinstance(shape, Text):
+        fits = isinstance(value, str) and shape.shortest <= len(value) <= shape.longest
+        return fits and re.fullmatch(shape.pattern, value) is not None
+    if isinstance(shape, Number):
+        return type(value) is int and shape.lowest <= value <= shape.highest  # type(): True is an int, too
+    if isinstance(shape, OneOf):
+        return isinstance(value, str) and value in shape.words
+    if isinstance(shape, OrNull):
+        return value is None or admits(shape.shape, value)
+    return isinstance(value, list) and len(value) <= shape.most
+
+
+def check_object(path: str, value: Any, shape: dict[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise Broken(f"the record's member {path} is {value!r:.60}, not an object")
+    within = f"{path}." if path else ""
+    known = {name.rstrip("?"): name for name in shape}
+    for name in value:
+        if name not in known:
+            raise Broken(f"the record has a member {within + name:.120}, which {RECORD_FORMAT} does not know")
+    for name, marked in known.items():
+        if name in value:
+            check_shape(within + name, value[name], shape[marked])
+        elif name == marked:
+            raise Broken(f"the record has no member {within}{name}, which {RECORD_FORMAT} requires")
 
 
 # --- RFC 8032 section 5.1: Ed25519, verification only; slow, and that does not matter here ---
@@ -359,6 +535,9 @@ def multiply(scalar: int, point: tuple[int, int, int, int]) -> tuple[int, int, i
 def compress(point: tuple[int, int, int, int]) -> bytes:
     x, y = (value * pow(point[2], P - 2, P) % P for value in point[:2])
     return int.to_bytes(y | (x & 1) << 255, 32, "little")
+
+
+# --- Text in, text out ---
 
 
 def decode_base64(text: str, what: str) -> bytes:

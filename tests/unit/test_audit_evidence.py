@@ -99,7 +99,7 @@ def test_an_altered_answer_is_told_with_what_it_says_and_what_was_recorded(log):
 
 def test_the_steps_that_were_passed_are_told_before_the_one_that_failed(log):
     answer = {**log.answer, "latency_ms": 1}
-    assert len(evidence.check_answer(json.dumps(answer).encode(), log.policy).steps) == 5
+    assert len(evidence.check_answer(json.dumps(answer).encode(), log.policy).steps) == 6
 
 
 def test_a_quorum_that_is_not_met_is_unattested(log):
