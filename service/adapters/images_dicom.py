@@ -58,7 +58,8 @@ def read_header(body: bytes, asked: int | None, limits: Limits, *, max_elements:
     images_pixels.check_colour(layout, syntax)
     frames = images_attributes.frame_count(elements, limits)
     frame = images_attributes.chosen_frame(frames, asked)
-    grey = images_grey.grey_path(elements, part10.walk, frame=frame, signed=bool(layout.signed))
+    modality = images_attributes.text(elements.value(images_attributes.MODALITY))
+    grey = images_grey.grey_path(elements, part10.walk, frame=frame, signed=bool(layout.signed), modality=modality)
     return Header(part10=part10, layout=layout, frames=frames, frame=frame, asked=asked, grey=grey)
 
 
@@ -100,6 +101,7 @@ def finished(header: Header, samples: Array) -> DecodedImage:
         rescale_slope=grey.slope,
         rescale_intercept=grey.intercept,
         modality_lut=grey.modality_lut,
+        units_known=grey.units_known,
         voi_window=grey.voi_window,
         voi_lut=grey.voi_lut,
         patient=images_attributes.identifier(elements, images_attributes.PATIENT_ID),

@@ -19,9 +19,11 @@ WINDOW_CENTER: Final = 0x00281050
 WINDOW_WIDTH: Final = 0x00281051
 INTERCEPT: Final = 0x00281052
 SLOPE: Final = 0x00281053
+RESCALE_TYPE: Final = 0x00281054
 VOI_FUNCTION: Final = 0x00281056
 MODALITY_LUT: Final = 0x00283000
 LUT_DESCRIPTOR: Final = 0x00283002
+LUT_TYPE: Final = 0x00283004
 LUT_DATA: Final = 0x00283006
 VOI_LUT: Final = 0x00283010
 SHARED_GROUPS: Final = 0x52009229
@@ -30,7 +32,8 @@ _FRAME_VOI: Final = 0x00289132
 _VALUE_TRANSFORMATION: Final = 0x00289145
 
 WANTED: Final = frozenset(
-    {WINDOW_CENTER, WINDOW_WIDTH, INTERCEPT, SLOPE, VOI_FUNCTION, MODALITY_LUT, VOI_LUT, SHARED_GROUPS, FRAME_GROUPS}
+    {WINDOW_CENTER, WINDOW_WIDTH, INTERCEPT, SLOPE, RESCALE_TYPE, VOI_FUNCTION, MODALITY_LUT, VOI_LUT}
+    | {SHARED_GROUPS, FRAME_GROUPS}
 )
 _FUNCTIONS: Final[dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]]] = {
     "LINEAR": "LINEAR",
@@ -45,23 +48,39 @@ class GreyPath(Struct, frozen=True, kw_only=True):
     slope: float
     intercept: float
     modality_lut: LookupTable | None
+    units_known: bool
     voi_window: Window | None
     voi_lut: LookupTable | None
 
 
-def grey_path(elements: Elements, walk: Walk, *, frame: int, signed: bool) -> GreyPath:
+def grey_path(elements: Elements, walk: Walk, *, frame: int, signed: bool, modality: str) -> GreyPath:
     """The grey path of `frame`, counted from 1. Raises DecodeFailed where the header contradicts itself."""
     groups = _groups(elements, walk, frame)
-    values = _group(groups, walk, _VALUE_TRANSFORMATION, frozenset({SLOPE, INTERCEPT})) or elements
+    values = _group(groups, walk, _VALUE_TRANSFORMATION, frozenset({SLOPE, INTERCEPT, RESCALE_TYPE})) or elements
     window = _group(groups, walk, _FRAME_VOI, frozenset({WINDOW_CENTER, WINDOW_WIDTH, VOI_FUNCTION})) or elements
     slope, intercept = decimal(values, SLOPE), decimal(values, INTERCEPT)
     return GreyPath(
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         modality_lut=_table(elements, walk, MODALITY_LUT, signed=signed),
+        units_known=_are_units_known(elements, values, walk, modality),
         voi_window=_window(window),
         voi_lut=_table(elements, walk, VOI_LUT, signed=signed),
     )
+
+
+def _are_units_known(elements: Elements, values: Elements, walk: Walk, modality: str) -> bool:
+    """Whether the file says what its rescaled values are: of a CT, that they are Hounsfield units.
+
+    Slope and Intercept stand together or a Modality LUT does (C.11.1). A CT's Rescale Type may be absent where it
+    is HU (C.8.2.1); a Modality LUT always has its type (C.11.1). Any other, US (unspecified) among them, is no HU.
+    """
+    if tables := walk.items(elements, MODALITY_LUT, limit=1):
+        kind = text(walk.item(tables[0], frozenset({LUT_TYPE}), within=elements).value(LUT_TYPE))
+        return modality != "CT" or kind == "HU"
+    if not values.value(SLOPE) or not values.value(INTERCEPT):
+        return False
+    return modality != "CT" or text(values.value(RESCALE_TYPE)) in ("", "HU")
 
 
 def _groups(elements: Elements, walk: Walk, frame: int) -> list[Elements]:

@@ -96,6 +96,7 @@ def _image(model: OnnxModel, vector: Vector, array: Array) -> DecodedImage:
         pixels_sha256=vector.sha256,
         rescale_slope=vector.rescale_slope,
         rescale_intercept=vector.rescale_intercept,
+        units_known=True,  # they are the card's, by definition
     )
 
 

@@ -51,12 +51,17 @@ async def infer(request: InferenceRequest, *, decoder: Decoder, models: Models, 
 
 
 def judge(image: DecodedImage, card: Card, run: Run) -> Judgement:
-    """The finding for one admitted image. The model runs only on finite input that passed the quality gate."""
+    """The finding for one admitted image.
+
+    The model runs only on finite input, in the units of the card's window, that passed the quality gate.
+    """
     grey = preprocess.grey_levels(image, card.input)
     view = preprocess.resize(grey.levels, card.input.rows, card.input.columns)
     report = quality.measure(grey.levels, view, card)
     if not grey.finite:
         return Judgement(window=grey.window, quality=report, finding=interpret.abstain("non_finite_input"))
+    if preprocess.lacks_units(image, card.input):
+        return Judgement(window=grey.window, quality=report, finding=interpret.abstain("units_unknown"))
     if not report.passed:
         return Judgement(window=grey.window, quality=report, finding=interpret.abstain(*report.reasons))
     output = run(preprocess.normalise(view, card.input))

@@ -42,6 +42,7 @@ class DecodedImage(Struct, frozen=True, kw_only=True):
 
     `stored` is [rows, columns] or, for colour, [rows, columns, 3], in the file's own integer type (sign
     applied, unused high bits removed). `pixels_sha256` is over `stored` as little-endian C-order bytes.
+    `units_known` says that the file defines what its rescaled values are (CT: Hounsfield units, PS3.3 C.11.1).
     `patient` and `study` are raw identifiers: they are turned into pseudonyms and go nowhere else.
     """
 
@@ -57,6 +58,7 @@ class DecodedImage(Struct, frozen=True, kw_only=True):
     rescale_slope: float = 1.0
     rescale_intercept: float = 0.0
     modality_lut: LookupTable | None = None
+    units_known: bool = False
     voi_window: Window | None = None
     voi_lut: LookupTable | None = None
     patient: str | None = None

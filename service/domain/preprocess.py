@@ -1,9 +1,10 @@
 """From stored pixel values to the model's input, by DICOM PS3.3 (2024e) C.11 and the model's card.
 
-In order: rescale or Modality LUT (C.11.1); then the card's window if it has one, else the file's VOI LUT or
-window (C.11.2), else the full range of the values; then inversion of MONOCHROME1 (C.7.6.3.1.2); then resize;
-then (grey - mean) / std. Grey levels are float32 in [0, 1], so y_min = 0 and y_max = 1 in the formulae below.
-Every step is a plain numpy expression in a fixed order: equal input gives equal bytes on one numpy build.
+In order: rescale or Modality LUT (C.11.1); then the card's window if it has one and the file says what its values
+are, else the file's VOI LUT or window (C.11.2), else the full range of the values; then inversion of MONOCHROME1
+(C.7.6.3.1.2); then resize; then (grey - mean) / std. Grey levels are float32 in [0, 1], so y_min = 0 and y_max = 1
+in the formulae below. Every step is a plain numpy expression in a fixed order: equal input gives equal bytes on one
+numpy build.
 """
 
 import math
@@ -51,6 +52,15 @@ def grey_levels(image: DecodedImage, contract: InputContract) -> Grey:
     return Grey(levels=_channels_first(levels), window=window, finite=finite)
 
 
+def lacks_units(image: DecodedImage, contract: InputContract) -> bool:
+    """Whether the card's window is in units that this image does not say its values are in.
+
+    Then the image is shown as its own file says, and the model is not to see it: stored values taken for
+    Hounsfield units are another picture.
+    """
+    return contract.window is not None and _has_units(image) and not image.units_known
+
+
 def resize(levels: Float32, rows: int, columns: int) -> Float32:
     """[channels, rows, columns] by the mean of the area that each new pixel covers where the image shrinks,
     by linear interpolation between pixel centres, edges repeated, where it grows; each axis for itself.
@@ -71,11 +81,11 @@ def normalise(view: Float32, contract: InputContract) -> Float32:
 
 def _windowed(image: DecodedImage, contract: InputContract) -> tuple[Float32, WindowUsed]:
     """Values mapped so that the window's ends are 0 and 1; not clamped yet, so that infinity still shows."""
-    if image.media_type != "application/dicom" or image.photometric == "RGB":
+    if not _has_units(image):
         # A rendered image has no unit: the full range of its bits is taken as the window that made it.
         return _full_range(image, image.stored, _Line(slope=1.0, offset=0.0)), WindowUsed(source="none")
     values, line = _rescaled(image)
-    if contract.window is not None:
+    if contract.window is not None and image.units_known:
         card = Window(center=contract.window.center, width=contract.window.width, function=contract.window.function)
         return _through_window(values, line, card), _used("card", card)
     if image.voi_lut is not None:
@@ -83,6 +93,11 @@ def _windowed(image: DecodedImage, contract: InputContract) -> tuple[Float32, Wi
     if image.voi_window is not None and _usable(image.voi_window):
         return _through_window(values, line, image.voi_window), _used("file_window", image.voi_window)
     return _full_range(image, values, line), WindowUsed(source="none")
+
+
+def _has_units(image: DecodedImage) -> bool:
+    """Whether values could be in a unit at all: those of a rendered or of a coloured image never are."""
+    return image.media_type == "application/dicom" and image.photometric != "RGB"
 
 
 def _rescaled(image: DecodedImage) -> tuple[Array, _Line]:

@@ -95,7 +95,7 @@ class TestTheBundledModel:
     async def test_it_abstains_on_a_blank_slice(self, bundled):
         picture = DecodedImage(
             media_type="application/dicom", modality="CT", photometric="MONOCHROME2", bits_stored=12,
-            stored=np.zeros((256, 256), np.uint16), pixels_sha256="", rescale_intercept=-1024.0,
+            stored=np.zeros((256, 256), np.uint16), pixels_sha256="", rescale_intercept=-1024.0, units_known=True,
         )  # fmt: skip
         model = bundled.find(None)
         judgement = await model.compute(lambda run: judge(picture, model.card, run))

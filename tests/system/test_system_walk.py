@@ -147,6 +147,10 @@ class TestFormats:
         answer = client.infer((MODEL / "samples" / "blank.png").read_bytes(), "image/png")
         assert answer.json()["finding"]["decision"] == "abstain"
 
+    def test_a_slice_that_does_not_say_its_units_is_abstained_on(self, client):
+        bare = native(phantom(64, 96), NATIVE[1], bits=12, RescaleSlope=None, RescaleIntercept=None)
+        assert client.infer(bare).json()["finding"] == {"decision": "abstain", "reasons": ["units_unknown"]}
+
     def test_every_answer_says_that_it_is_not_for_clinical_use(self, client, ct_slice):
         assert "not for clinical use" in client.infer(ct_slice).json()["intended_use"].lower()
 

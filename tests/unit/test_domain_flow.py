@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from service.domain import flow, preprocess, quality
 from service.domain.card import Card
-from service.domain.messages import DecodedImage, InferenceRequest, Limits, RuntimeIdentity
+from service.domain.messages import DecodedImage, InferenceRequest, Limits, RuntimeIdentity, Window
 from service.errors import DecodeFailed, InferenceFailed, IntendedUse, ModelUnknown
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ SCENE = np.tile(np.linspace(-150, 200, 32).astype(np.int16), (32, 1))
 def a_slice(stored=SCENE, **members):
     known: dict[str, Any] = {
         "media_type": "application/dicom", "modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 16,
-        "pixels_sha256": "b" * 64, "patient": "P1", "study": "S1",
+        "pixels_sha256": "b" * 64, "patient": "P1", "study": "S1", "units_known": True,
     }  # fmt: skip
     return DecodedImage(stored=stored, **(known | members))
 
@@ -202,6 +202,20 @@ class TestAbstaining:
     async def test_an_input_that_is_not_finite_is_never_a_finding(self, slope):
         prediction, fake, _ = await infer(a_slice(rescale_slope=slope))
         assert (prediction.finding.reasons, fake.batches) == (("non_finite_input",), [])
+
+    async def test_a_window_in_units_is_not_laid_on_values_without_them(self):
+        prediction, fake, _ = await infer(a_slice(units_known=False))
+        assert (prediction.finding.decision, prediction.finding.reasons) == ("abstain", ("units_unknown",))
+        assert (prediction.finding.probability_ppm, fake.batches) == (None, [])
+
+    async def test_an_image_without_units_is_measured_under_its_own_files_window(self):
+        prediction, _, _ = await infer(a_slice(units_known=False, voi_window=Window(center=30.0, width=300.0)))
+        assert (prediction.window.source, prediction.window.width_milli) == ("file_window", 300_000)
+
+    async def test_a_card_without_a_window_needs_no_units(self):
+        picture = a_slice(units_known=False, voi_window=Window(center=30.0, width=400.0))
+        prediction, _, _ = await infer(picture, card=a_card(window=None))
+        assert prediction.finding.decision == "positive"
 
     @pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
     async def test_an_output_that_is_not_finite_is_never_a_finding(self, logit):

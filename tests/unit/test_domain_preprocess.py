@@ -33,7 +33,7 @@ def contract(window=None, *, color="grey", mean=0.5, std=0.25):
 def image(stored, **members):
     known: dict[str, Any] = {
         "media_type": "application/dicom", "modality": "CT", "photometric": "MONOCHROME2", "bits_stored": 12,
-        "pixels_sha256": "0" * 64,
+        "pixels_sha256": "0" * 64, "units_known": True,
     }  # fmt: skip
     return DecodedImage(stored=np.asarray(stored), **(known | members))
 

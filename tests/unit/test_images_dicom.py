@@ -68,6 +68,36 @@ def test_rescale_and_window_are_taken() -> None:
     assert image.voi_window == Window(center=40.0, width=400.0)
 
 
+def test_a_slice_with_slope_and_intercept_is_in_hounsfield_units() -> None:
+    assert decoded(ct()).units_known
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_a_file_without_slope_or_intercept_does_not_say_its_units(keyword: str) -> None:
+    assert not decoded(without(keyword)).units_known
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_an_empty_slope_or_intercept_says_nothing_of_units(keyword: str) -> None:
+    assert not decoded(ct(**{keyword: None})).units_known
+
+
+@pytest.mark.parametrize(("kind", "known"), [("HU", True), ("US", False), ("MGML", False), ("hu", False)])
+def test_a_slice_whose_rescale_type_is_another_is_not_in_hounsfield_units(kind: str, known: bool) -> None:
+    assert decoded(ct(RescaleType=kind)).units_known == known
+
+
+def test_of_other_modalities_any_rescale_says_the_units() -> None:
+    assert decoded(ct(Modality="PT", RescaleType="US")).units_known
+
+
+@pytest.mark.parametrize(("kind", "known"), [("HU", True), ("US", False), (None, False)])
+def test_a_modality_lut_says_the_units_by_its_type(kind: str | None, known: bool) -> None:
+    item = table(np.arange(4096), 0, 16)
+    item.ModalityLUTType = kind
+    assert decoded(ct(ModalityLUTSequence=Sequence([item]))).units_known == known
+
+
 def test_the_first_of_several_windows_is_taken() -> None:
     image = decoded(ct(WindowCenter=[50, 600], WindowWidth=[350, 2800]))
     assert image.voi_window == Window(center=50.0, width=350.0)
@@ -144,7 +174,7 @@ def test_a_frames_own_functional_groups_stand_before_the_shared_ones() -> None:
     shared = Sequence([group(-7, -7)])
     body = native(stack(), LITTLE, bits=12, PerFrameFunctionalGroupsSequence=own, SharedFunctionalGroupsSequence=shared)
     image = decoded(body, 3)
-    assert (image.rescale_slope, image.rescale_intercept) == (2.0, 3.0)
+    assert (image.rescale_slope, image.rescale_intercept, image.units_known) == (2.0, 3.0, True)
     assert image.voi_window == Window(center=30.0, width=100.0)
 
 
@@ -153,7 +183,7 @@ def test_shared_functional_groups_stand_before_the_data_set() -> None:
     values.RescaleSlope, values.RescaleIntercept, values.RescaleType = "3", "5", "US"
     groups.PixelValueTransformationSequence = Sequence([values])
     image = decoded(native(stack(), LITTLE, bits=12, SharedFunctionalGroupsSequence=Sequence([groups])), 1)
-    assert (image.rescale_slope, image.rescale_intercept) == (3.0, 5.0)
+    assert (image.rescale_slope, image.rescale_intercept, image.units_known) == (3.0, 5.0, False)
     assert image.voi_window == Window(center=40.0, width=400.0)
 
 

@@ -70,6 +70,7 @@ def image(each: Slice) -> DecodedImage:
         stored=(each.hounsfield + np.int16(1024)).astype(np.uint16),
         pixels_sha256="",
         rescale_intercept=-1024.0,
+        units_known=True,
     )
 
 
