@@ -293,5 +293,9 @@ class MemoryReader:
         self._database.require_reachable()
         return max(self._database.checkpoints.items(), default=None)
 
+    async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        self._database.require_reachable()
+        return sorted((size, signed) for size, signed in self._database.checkpoints.items() if first < size <= end)
+
     async def close(self) -> None:
         """Nothing to give back."""

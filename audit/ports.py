@@ -166,6 +166,10 @@ class Reader(Protocol):
         """The published checkpoint of the largest size, or None."""
         ...
 
+    async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        """The published checkpoints of sizes in (first, end], by size."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -29,6 +29,7 @@ OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
 
 MAX_STRETCH: Final = 1 << 18
+LARGEST: Final = (1 << 63) - 1  # no ledger is longer: an index is a signed 64-bit integer in the database
 MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
 MAX_FOUND: Final = 1_000  # per stretch: a ledger with more faults than this is not read for the next one
 
@@ -51,6 +52,7 @@ class Stretch(Struct, frozen=True, kw_only=True):
     end: int
     final: bool
     origin: str
+    key: str
     tolerance_us: int
     schema: bool
     roots: dict[int, bytes]
@@ -84,11 +86,10 @@ async def verify(
         await reader.close()
     if isinstance(genesis, Found):
         return _report(verifier.name, size, 0, [genesis])
-    signed, found = _published(published, verifier)
-    found += forked + [_fork(at) for at in signed if held.get(at, signed[at]) != signed[at]]
-    found += uncovered + _check_key(genesis, verifier) + _check_sizes(size, held | signed)
+    newest = max([*held, published[0] if published is not None else 0])
+    found = forked + uncovered + _check_key(genesis, verifier) + _check_size(size, newest)
     processes = processes or min(os.cpu_count() or 1, 1 + size // MIN_SHARE)
-    stretches = _split(size, genesis, signed | held, processes=processes, schema=schema)
+    stretches = _split(size, genesis, str(verifier), held, processes=processes, schema=schema)
     found += await _walk_all(open_reader, stretches, processes)
     return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
 
@@ -118,13 +119,21 @@ async def _genesis(reader: Reader) -> Genesis | Found:
 
 
 async def _uncovered(reader: Reader, size: int) -> list[Found]:
-    """Records after the last batch: `ledger.append` writes none, and a batch written meanwhile covers its own."""
+    """Records and subtree hashes after the last batch: `ledger.append` writes none, and a batch that was written
+    meanwhile covers its own."""
     after = len(await reader.leaf_hashes(size, size + MAX_STRETCH))
+    subtrees = await reader.completed(size, LARGEST)
     covered = (await reader.head()).size
-    if size + after <= covered:
-        return []
-    message = f"records from {covered} belong to no batch"
-    return [Found(fault="inserted", first=covered, end=size + after, message=message)]
+    found = []
+    if size + after > covered:
+        message = f"records from {covered} belong to no batch"
+        found.append(Found(fault="inserted", first=covered, end=size + after, message=message))
+    for height, place in sorted(subtrees):
+        first, end = place << height, (place + 1) << height
+        if end > covered:
+            message = f"subtree {height}/{place} is stored, but its records are not"
+            found.append(Found(fault="inserted", first=first, end=end, message=message))
+    return found[:MAX_FOUND]
 
 
 def _check_key(genesis: Genesis, verifier: note.Verifier) -> list[Found]:
@@ -134,32 +143,16 @@ def _check_key(genesis: Genesis, verifier: note.Verifier) -> list[Found]:
     return [Found(fault="wrong_key", first=0, end=1, message=message)]
 
 
-def _check_sizes(size: int, held: dict[int, bytes]) -> list[Found]:
-    newest = max(held, default=0)
+def _check_size(size: int, newest: int) -> list[Found]:
     if newest <= size:
         return []
-    message = f"{size} records, but {newest} were signed and anchored: the last {newest - size} are missing"
+    message = f"{size} records, but {newest} were anchored or published: the last {newest - size} are missing"
     return [Found(fault="truncated", first=size, end=newest, message=message)]
 
 
-def _published(published: tuple[int, bytes] | None, verifier: note.Verifier) -> tuple[dict[int, bytes], list[Found]]:
-    """The root that the database itself publishes, which must be signed and is walked like an anchor's.
-
-    It vouches for nothing: who rewrites the database can take it away.
-    """
-    if published is None:
-        return {}, []
-    try:
-        opened = checkpoint.parse(note.open(published[1].decode(), (verifier,)).text)
-    except (AuditError, UnicodeDecodeError):
-        opened = None
-    if opened is not None and opened.size == published[0]:
-        return {opened.size: opened.root}, []
-    message = f"the published checkpoint of size {published[0]} is not one that this log signed"
-    return {}, [Found(fault="hash_edited", first=published[0], end=published[0], message=message)]
-
-
-def _split(size: int, genesis: Genesis, roots: dict[int, bytes], *, processes: int, schema: bool) -> list[Stretch]:
+def _split(
+    size: int, genesis: Genesis, key: str, roots: dict[int, bytes], *, processes: int, schema: bool
+) -> list[Stretch]:
     """Stretches of whole tiles: at least four for each process, so that a slow one does not hold up the rest,
     and none longer than `MAX_STRETCH`, because its batches are held in memory."""
     tiles = -(-size // TILE)
@@ -171,6 +164,7 @@ def _split(size: int, genesis: Genesis, roots: dict[int, bytes], *, processes: i
             end=end,
             final=end == size,
             origin=genesis.origin,
+            key=key,
             tolerance_us=genesis.clock_tolerance_us,
             schema=schema,
             roots={at: root for at, root in roots.items() if first < at <= end},
@@ -207,12 +201,13 @@ async def walk(open_reader: OpenReader, stretch: Stretch) -> list[Found]:
 
 async def _walk(reader: Reader, stretch: Stretch) -> list[Found]:
     before = await _before(reader, stretch)
+    published, wrong = _published(await reader.checkpoints(stretch.first, stretch.end), stretch)
     expected = Expected(
         batches=await reader.batches(stretch.first, stretch.end),
         nodes=await reader.completed(stretch.first, stretch.end),
         covered=before.covered,
         final=stretch.final,
-        roots=stretch.roots,
+        roots=published | stretch.roots,
         tolerance_us=stretch.tolerance_us,
     )
     steps = Walk(
@@ -223,10 +218,33 @@ async def _walk(reader: Reader, stretch: Stretch) -> list[Found]:
         for tile in tiles:
             end = min(stretch.end, steps.size + TILE)
             if not steps.accept(tile, end) and not await _explained(reader, steps, end, columns):
-                return steps.found
+                return wrong + steps.found
     assert steps.size == stretch.end, "a reader gives every tile, if only an empty one"
     steps.close()
-    return steps.found
+    return wrong + steps.found
+
+
+def _published(checkpoints: Sequence[tuple[int, bytes]], stretch: Stretch) -> tuple[dict[int, bytes], list[Found]]:
+    """The roots that the database itself publishes: each must be signed, and is walked like an anchor's.
+
+    They vouch for nothing: who rewrites the database can take them away.
+    """
+    roots: dict[int, bytes] = {}
+    found = []
+    verifier = note.Verifier.parse(stretch.key)
+    for size, signed in checkpoints:
+        try:
+            opened = checkpoint.parse(note.open(signed.decode(), (verifier,)).text)
+        except (AuditError, UnicodeDecodeError):
+            opened = None
+        if opened is None or opened.size != size:
+            message = f"the published checkpoint of size {size} is not one that this log signed"
+            found.append(Found(fault="hash_edited", first=size, end=size, message=message))
+        elif stretch.roots.get(size, opened.root) != opened.root:
+            found.append(_fork(size))
+        else:
+            roots[size] = opened.root
+    return roots, found
 
 
 async def _explained(reader: Reader, steps: Walk, end: int, columns: Sequence[str]) -> bool:

@@ -135,6 +135,10 @@ class PostgresReader:
         rows = await self._rows("SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1", ())
         return (rows[0][0], rows[0][1]) if rows else None
 
+    async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
+        select = "SELECT size, checkpoint FROM ledger.checkpoints WHERE size > %b::bigint AND size <= %b::bigint"
+        return [(size, signed) for size, signed in await self._rows(f"{select} ORDER BY size", (first, end))]
+
     async def close(self) -> None:
         await self._connections.close()
 

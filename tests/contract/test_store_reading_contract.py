@@ -162,6 +162,13 @@ async def test_publishing_the_same_again_changes_nothing(begun):
     assert await begun.reader.checkpoint() == (1, b"one")
 
 
+async def test_published_checkpoints_are_given_back_by_size(filled):
+    for size in (601, 1):
+        await filled.store.publish(size, b"%d" % size)
+    assert await filled.reader.checkpoints(0, 601) == [(1, b"1"), (601, b"601")]
+    assert await filled.reader.checkpoints(1, 600) == []
+
+
 async def test_another_checkpoint_of_a_published_size_is_refused(begun):
     await begun.store.publish(1, b"one")
     with pytest.raises(RecordRefused):

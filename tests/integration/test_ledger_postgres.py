@@ -212,6 +212,17 @@ ALTERATIONS = {
         "hash_edited",
         1,
     ),
+    "a published checkpoint, not the last": (
+        f"UPDATE ledger.checkpoints SET checkpoint = {FLIP.format('checkpoint', 60)} WHERE size = 1",
+        "hash_edited",
+        1,
+    ),
+    "a published checkpoint's size": ("UPDATE ledger.checkpoints SET size = 257 WHERE size = 1", "hash_edited", 257),
+    "a subtree hash of records to come": (
+        "INSERT INTO ledger.nodes SELECT height, 2, hash FROM ledger.nodes WHERE height = 8 AND idx = 1",
+        "inserted",
+        512,
+    ),
     "an inserted record": (
         """INSERT INTO ledger.records SELECT 10 + idx, gen_random_uuid(), record, leaf_hash, kind, recorded_at_us
            FROM ledger.records WHERE idx = 600""",
