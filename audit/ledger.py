@@ -19,7 +19,7 @@ from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailab
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
 from audit.ports import Anchor, Clock, Head, Observer, Outages, Proven, Reader, Store
-from audit.record import Outage, Record
+from audit.record import Outage, Outcome, Prediction, Record, Request
 from audit.settings import LedgerSettings
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
@@ -230,9 +230,20 @@ class Ledger:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
         self._recorded(item.record)
-        replaced = item.replaced(index, event_id=record.new_event_id(), recorded_at_us=self._clock.now_us())
-        if replaced is not None:
-            self._add(replaced)
+        if item.abandoned and isinstance(item.record, Prediction | Request):
+            self._add(self._replaced(item.record, index))
+
+    def _replaced(self, entry: Prediction | Request, index: int) -> Outcome:
+        """The answer of this record was replaced before it became durable."""
+        return Outcome(
+            format=record.FORMAT,
+            event_id=record.new_event_id(),
+            recorded_at_us=self._clock.now_us(),
+            of_index=index,
+            request_id=entry.request_id,
+            outcome="answer_replaced",
+            bytes_sent=0,
+        )
 
     def _sign(self, size: int, root: bytes) -> str:
         text = checkpoint.format(checkpoint.Checkpoint(origin=self._signer.name, size=size, root=root))

@@ -13,7 +13,7 @@ from uuid import UUID
 from audit import merkle
 from audit.errors import LedgerUnavailable
 from audit.ports import Proven
-from audit.record import Outcome, Prediction, Record, Request
+from audit.record import Record
 
 
 class Item:
@@ -41,20 +41,6 @@ class Item:
         """Its waiter, if there still is one, gets the proof."""
         if not self.future.done():
             self.future.set_result(proven)
-
-    def replaced(self, index: int, *, event_id: str, recorded_at_us: int) -> Outcome | None:
-        """What must be recorded where the answer of this record was replaced before it became durable."""
-        if not self.abandoned or not isinstance(self.record, Prediction | Request):
-            return None
-        return Outcome(
-            format="medai.record/1",
-            event_id=event_id,
-            recorded_at_us=recorded_at_us,
-            of_index=index,
-            request_id=self.record.request_id,
-            outcome="answer_replaced",
-            bytes_sent=0,
-        )
 
 
 class _Presence:
