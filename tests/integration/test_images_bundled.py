@@ -1,18 +1,15 @@
 """Every file that pydicom bundles: the pixels are pydicom's own, or the refusal is the one written down here."""
 
-import logging
-import warnings
 from collections.abc import AsyncIterator
 from typing import Final
 
 import numpy as np
-import pydicom
 import pytest
-from pydicom.pixels.processing import apply_color_lut
 
 from service.adapters.images import DecoderSettings, ImageDecoder
 from service.errors import DecodeFailed, FrameInvalid, ServiceError, SyntaxUnsupported
 from tests.image_corpus import BUNDLED, LIMITS, bundled
+from tests.pixel_references import digest, readable
 
 pytestmark = pytest.mark.anyio
 
@@ -102,52 +99,24 @@ async def decoder() -> AsyncIterator[ImageDecoder]:
     await decoder.close()
 
 
-def reference(name: str) -> np.ndarray | None:
-    """pydicom's own pixels with color as RGB, all frames; None where it cannot say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ds = pydicom.dcmread(BUNDLED / name, force=True)
-            pixels = ds.pixel_array
-            if ds.PhotometricInterpretation == "PALETTE COLOR":
-                pixels = apply_color_lut(pixels, ds)
-        except Exception:  # noqa: BLE001  # it raises nearly anything
-            return None
-    frames = int(ds.get("NumberOfFrames") or 1)
-    return pixels if frames > 1 else pixels[np.newaxis]
-
-
-@pytest.fixture(scope="module")
-def readable() -> dict[str, np.ndarray]:
-    """What pydicom can decode."""
-    logging.getLogger("pydicom").disabled = True
-    references = {name: reference(name) for name, _ in bundled()}
-    return {name: pixels for name, pixels in references.items() if pixels is not None}
-
-
-async def test_every_frame_that_pydicom_can_decode_has_the_same_pixels_here(
-    decoder: ImageDecoder, readable: dict[str, np.ndarray]
-) -> None:
-    for name, frames in readable.items():
+async def test_every_frame_that_pydicom_can_decode_has_the_same_pixels_here(decoder: ImageDecoder) -> None:
+    for name, frames in readable().items():
         body = (BUNDLED / name).read_bytes()
         for index, expected in enumerate(frames):
             image = await decoder.decode(body, "application/dicom", index + 1, LIMITS)
             assert image.stored.dtype == expected.dtype.newbyteorder("<"), name
             assert np.array_equal(image.stored, expected), name
+            assert image.pixels_sha256 == digest(expected), name
 
 
-async def test_pydicom_can_decode_as_many_bundled_files_as_when_this_was_written(
-    readable: dict[str, np.ndarray],
-) -> None:
-    assert len(readable) == 98
+def test_pydicom_can_decode_as_many_bundled_files_as_when_this_was_written() -> None:
+    assert len(readable()) == 98
 
 
-async def test_every_other_bundled_file_is_refused_as_the_tables_say(
-    decoder: ImageDecoder, readable: dict[str, np.ndarray]
-) -> None:
+async def test_every_other_bundled_file_is_refused_as_the_tables_say(decoder: ImageDecoder) -> None:
     refused = {}
     for name, body in bundled():
-        if name not in readable and name not in ONLY_HERE:
+        if name not in readable() and name not in ONLY_HERE:
             with pytest.raises(ServiceError) as error:
                 await decoder.decode(body, "application/dicom", None, LIMITS)
             refused[name] = type(error.value)

@@ -10,7 +10,9 @@ import numpy as np
 
 ROWS = COLUMNS = 32
 VERSION = "1.0.0"
-MODALITIES = ("CT", "CR", "DX", "ECG", "ES", "MG", "MR", "NM", "OT", "PT", "PX", "RF", "RTDOSE", "SC", "SM", "US", "XA")
+MODALITIES = (
+    "CT", "CR", "DX", "ECG", "ES", "MG", "MR", "NM", "OT", "PT", "PX", "RF", "RTDOSE", "SC", "SEG", "SM", "US", "XA",
+)  # fmt: skip
 
 _CARD = """\
 format = "medai.card/1"

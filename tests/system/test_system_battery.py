@@ -16,6 +16,7 @@ from audit import evidence, note
 from audit.receipt import Policy
 from service.http.problems import TABLE
 from tests.image_corpus import bundled, mutants, native, phantom, seeds
+from tests.pixel_references import digest, readable, with_modality
 from tests.system import processes
 from tests.system.running import Client, Response, Server, serving
 
@@ -132,6 +133,17 @@ def test_every_undamaged_image_is_answered_as_before(battery, served):
     images = [(name, kind, body, _query(name)) for name, kind, body in seeds()]
     once, again = ({one.name: one.response.json()["finding"] for one in _send_all(served, images)} for _ in range(2))
     assert once == again
+
+
+def test_every_frame_that_pydicom_can_decode_was_judged_by_the_pixels_that_pydicom_finds(served):
+    expected, frames = {}, []
+    for name, pixels in readable().items():
+        body, color = with_modality(name), "rgb" if pixels.ndim == 4 else "grey"
+        for number, frame in enumerate(pixels, 1):
+            expected[f"{name}, frame {number}"] = digest(frame)
+            frames.append((f"{name}, frame {number}", "application/dicom", body, f"model=broad-{color}&frame={number}"))
+    found = {one.name: one.response.json().get("input", {}).get("pixels_sha256") for one in _send_all(served, frames)}
+    assert found == expected
 
 
 @pytest.mark.parametrize("bomb", ["png", "deflated"])
