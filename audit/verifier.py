@@ -427,7 +427,7 @@ def check_record(record: bytes) -> str:
         raise Broken(f"the extra line does not hold a record of format {RECORD_FORMAT}")
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in RECORDS:
-        raise Broken(f"the record's kind is {kind!r:.60}, not one of {', '.join(RECORDS)}")
+        raise Broken(f"the record's kind is not one of {', '.join(RECORDS)}")
     check_shape("", value, {"kind": OneOf((kind,)), **EVERY_RECORD, **RECORDS[kind]})
     if encode_json(value) != record:
         raise Broken("the record is not in canonical form (RFC 8785)")
@@ -435,11 +435,14 @@ def check_record(record: bytes) -> str:
 
 
 def check_shape(path: str, value: Any, shape: Any) -> None:
-    """Returns nothing where the value is of the shape; else the member at fault is named, with its shape."""
+    """Returns nothing where the value is of the shape; else the member at fault is named, with its shape.
+
+    Its value is not repeated: a member that holds what it must not may hold a patient's name.
+    """
     if isinstance(shape, dict):
         check_object(path, value, shape)
     elif not admits(shape, value):
-        raise Broken(f"the record's member {path} is {value!r:.60}, not {shape}")
+        raise Broken(f"the record's member {path} is not {describe(shape)}")
     elif isinstance(shape, ListOf):
         for at, item in enumerate(value):
             check_shape(f"{path}[{at}]", item, shape.item)
@@ -458,9 +461,21 @@ def admits(shape: Any, value: Any) -> bool:
     return isinstance(value, list) and len(value) <= shape.most
 
 
+def describe(shape: Any) -> str:
+    if isinstance(shape, Text):
+        return f"a string of {shape.shortest} to {shape.longest} characters like {shape.pattern}"
+    if isinstance(shape, Number):
+        return f"an integer from {shape.lowest} to {shape.highest}"
+    if isinstance(shape, OneOf):
+        return f"one of {', '.join(shape.words)}"
+    if isinstance(shape, OrNull):
+        return f"null or {describe(shape.shape)}"
+    return f"a list of at most {shape.most} items"
+
+
 def check_object(path: str, value: Any, shape: dict[str, Any]) -> None:
     if not isinstance(value, dict):
-        raise Broken(f"the record's member {path} is {value!r:.60}, not an object")
+        raise Broken(f"the record's member {path} is not an object")
     within = f"{path}." if path else ""
     known = {name.rstrip("?"): name for name in shape}
     for name in value:

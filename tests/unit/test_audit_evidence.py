@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from audit import evidence, note, record, verifier
 from audit.receipt import Policy
+from tests import audit_vectors
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
 FILES = sorted(VECTORS.glob("*/exit-*/*"))
@@ -139,3 +140,8 @@ def test_an_answer_that_abstained_matches_its_record(make_log, prediction, answe
 
 def test_the_digest_of_an_answer_does_not_cover_its_ledger_member(log, answer):
     assert evidence.answer_sha256(log.answer) == evidence.answer_sha256(answer)
+
+
+def test_the_vectors_are_those_that_their_generator_makes():
+    found = {path.relative_to(VECTORS).as_posix(): path.read_bytes() for path in [*FILES, VECTORS / "log.vkey"]}
+    assert found == audit_vectors.vectors()

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from audit import packed, record
 from audit.derived import COLUMNS, columns_of
 from audit.errors import Malformed
+from tests.audit_records import values
 from tests.benchmarks.predictions import prediction
-from tests.unit.test_audit_record import values
 
 KINDS = get_args(record.Record)
 FULL_PREDICTIONS = st.just(prediction())  # every member is there but a frame, as of most
