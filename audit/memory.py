@@ -21,7 +21,7 @@ from audit.errors import (
     RecordRefused,
 )
 from audit.packed import TILE, Tile, line
-from audit.ports import Appended, Batch, Head, Readiness, Row, Stored
+from audit.ports import Appended, Batch, Head, Readiness, Row, Stored, Unclosed
 from audit.record import Genesis, Record, Window
 
 MAX_BATCH_RECORDS: Final = 1_024
@@ -281,13 +281,15 @@ class MemoryReader:
         subtrees = self._database.subtrees.items()
         return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
 
-    async def unclosed_windows(self, before_us: int) -> list[Stored]:
+    async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         self._database.require_reachable()
         both = list(zip(self._database.stored, self._database.entries, strict=True))
         windows = [(one, entry) for one, entry in both if isinstance(entry, Window)]
         closed = {entry.opens_index for _, entry in windows if entry.phase == "closed"}
-        opened = [one for one, entry in windows if entry.phase == "opened" and entry.minute_us < before_us]
-        return [one for one in opened if one.index not in closed][:MAX_WINDOWS]
+        opened = [one for one, entry in windows if entry.phase == "opened" and first <= one.index < end]
+        looked = opened[:MAX_WINDOWS]
+        upto = looked[-1].index + 1 if len(looked) == MAX_WINDOWS else min(end, len(both))
+        return Unclosed(windows=tuple(one for one in looked if one.index not in closed), upto=upto)
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
         self._database.require_reachable()

@@ -56,6 +56,13 @@ class Stored(Struct, frozen=True, kw_only=True):
     leaf_hash: bytes
 
 
+class Unclosed(Struct, frozen=True, kw_only=True):
+    """The windows that opened in [first, upto) and that no record closes, in order."""
+
+    windows: tuple[Stored, ...]
+    upto: int
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
 
@@ -155,10 +162,11 @@ class Reader(Protocol):
         """Stored tile hashes of the subtrees that the records [first, end) completed: (height, index) -> hash."""
         ...
 
-    async def unclosed_windows(self, before_us: int) -> list[Stored]:
-        """Window records that opened a minute older than `before_us` and that no record closes, in order.
+    async def unclosed_windows(self, first: int, end: int) -> Unclosed:
+        """The windows among the records [first, end) that no record closes.
 
-        At most 10,000 a call: close them and ask again.
+        At most 10,000 windows are looked at: where `upto` is below `end`, ask again from there. Where it is not
+        above `first`, the ledger that was asked has no more records yet.
         """
         ...
 

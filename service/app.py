@@ -28,6 +28,7 @@ from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
 from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
+from service.adapters.presence import Presence
 from service.adapters.tokens import TokenFile
 from service.domain import flow
 from service.domain.messages import Limits
@@ -41,7 +42,7 @@ from service.settings import Settings
 DISTRIBUTION: Final = "medai-flow"
 _TICK_S: Final = 1.0
 _SWEEP_EVERY: Final = 60
-"""Ticks between two looks for windows that others left open."""
+"""Ticks between two looks for windows that other homes' processes left open."""
 _STRAGGLERS_S: Final = 5.0
 """How long cancelled requests may take to record themselves before the ledger is closed."""
 
@@ -66,6 +67,7 @@ class Running:
         *,
         settings: Settings,
         readiness: Readiness,
+        presence: Presence,
         ledger: Ledger,
         reader: Reader,
         models: model_store.ModelStore,
@@ -75,6 +77,7 @@ class Running:
     ) -> None:
         self._settings = settings
         self._readiness = readiness
+        self._presence = presence
         self._ledger = ledger
         self._reader = reader
         self._models = models
@@ -137,7 +140,7 @@ class Running:
                     )
                 )
         except AuditError as error:
-            # The end is then not on record; the next start's sweep closes the windows without a count.
+            # The end is then not on record; the next start closes the windows without a count.
             self._telemetry.failed("stop", error)
         await self._resources.aclose()
 
@@ -147,12 +150,18 @@ class Running:
             try:
                 if self._ledger.unready() is None:
                     await self._application.windows.close_past()
-                    if ticks % _SWEEP_EVERY == 0:
-                        await self._application.windows.sweep(self._reader)
+                    gone = self._presence.gone()
+                    if gone or ticks % _SWEEP_EVERY == 0:
+                        await self._sweep(gone)
             except AuditError as error:
                 self._telemetry.failed("housekeeping", error)
             ticks += 1
             await asyncio.sleep(_TICK_S)
+
+    async def _sweep(self, gone: frozenset[str]) -> None:
+        """What processes of this home that are gone left open is closed at once, what others did after their grace."""
+        if await self._application.windows.sweep(self._reader, gone):
+            self._presence.forget(gone)
 
 
 async def start(settings: Settings, environment: Mapping[str, str], metrics: telemetry.Telemetry) -> Running:
@@ -165,6 +174,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         await decoder.start()
         process_id = uuid4()
         where = ledger_settings.places(environment)
+        presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         signer = signing.load(where.signing_key)
         ledger, reader = _ledger(environment, signer, process_id, metrics, resources)
         await ledger.start()
@@ -187,6 +197,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         running = Running(
             settings=settings,
             readiness=readiness,
+            presence=presence,
             ledger=ledger,
             reader=reader,
             models=models,

@@ -85,7 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         10_000
     )
     window_grace_ms: Annotated[
-        int, _number(1_000, 3_600_000, "how long after its minute another process closes a window, without a count")
+        int, _number(1_000, 3_600_000, "how long after its minute a window of another home is closed, without a count")
     ] = 120_000
     keep_alive_s: Annotated[int, _number(1, 3_600, "idle connections; longer than the proxy's own idle time")] = 75
     drain_delay_ms: Annotated[

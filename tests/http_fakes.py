@@ -7,7 +7,7 @@ from uuid import UUID
 
 from audit import record as records
 from audit.errors import LedgerUnavailable, RecordRefused
-from audit.ports import Proven, Stored
+from audit.ports import Head, Proven, Stored, Unclosed
 from service.domain import messages
 from service.http import application
 from service.http import version as versions
@@ -44,6 +44,8 @@ class FakeLedger:
         self.inside = 0
         self.gate = None
         self.appending = asyncio.Event()
+        self.looks_at = 10_000
+        self.looked_from = []
 
     async def append(self, record):
         body = records.encode(record)
@@ -78,16 +80,19 @@ class FakeLedger:
     def of_kind(self, kind):
         return [record for record in self.records if type(record) is kind]
 
-    async def unclosed_windows(self, before_us):
+    async def head(self):
+        return Head(size=len(self.records), frontier=(), chain=b"")
+
+    async def unclosed_windows(self, first, end):
+        self.looked_from.append(first)
+        upto = min(first + self.looks_at, end, len(self.records))
         closed = {record.opens_index for record in self.of_kind(records.Window) if record.phase == "closed"}
-        return [
+        windows = (
             Stored(index=index, event_id=records.event_uuid(record), body=records.encode(record), leaf_hash=b"")
-            for index, record in enumerate(self.records)
-            if type(record) is records.Window
-            and record.phase == "opened"
-            and record.minute_us < before_us
-            and index not in closed
-        ]
+            for index, record in enumerate(self.records[:upto])
+            if type(record) is records.Window and record.phase == "opened" and index >= first and index not in closed
+        )
+        return Unclosed(windows=tuple(windows), upto=upto)
 
 
 class FakeClock:
@@ -183,7 +188,7 @@ class Answer:
 class Service:
     """The application, its fakes, and one client."""
 
-    def __init__(self, **policy):
+    def __init__(self, *, process_id=PROCESS_ID, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
         self.clock = FakeClock()
@@ -203,7 +208,7 @@ class Service:
                 telemetry=self.telemetry,
                 clock=self.clock,
                 policy=self.policy,
-                process_id=PROCESS_ID,
+                process_id=process_id,
                 version=versions.encode(VERSION),
                 unready=lambda: self.draining,
             )

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
-from audit.ports import Batch, Head, Row, Stored
+from audit.ports import Batch, Head, Row, Stored, Unclosed
 from audit.postgres.connections import Connections, Limits
 
 MAX_LEAF_HASHES: Final = 65_536
@@ -22,12 +22,23 @@ RECORDS_A_PAGE: Final = 1_024
 BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
 STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
 PAGE: Final = " WHERE idx >= %b::bigint AND idx < %b::bigint ORDER BY idx"
-UNCLOSED: Final = """
-    SELECT idx, event_id, record, leaf_hash FROM ledger.records AS opened
-    WHERE phase = 'opened' AND minute_us < %b::bigint AND NOT EXISTS (
-        SELECT FROM ledger.records AS closed WHERE closed.of_index = opened.idx AND closed.phase = 'closed'
-    ) ORDER BY idx LIMIT %b::bigint
-"""
+# How far it was looked is of the same snapshot as what was found. OFFSET 0 keeps one look at the index of closing
+# records for each window: as a join, the planner may read all that were ever closed.
+UNCLOSED: Final = f"""
+    WITH looked AS MATERIALIZED (
+        SELECT idx FROM ledger.records
+        WHERE phase = 'opened' AND idx >= %b::bigint AND idx < %b::bigint ORDER BY idx LIMIT {MAX_WINDOWS}
+    ), reached AS (
+        SELECT CASE WHEN count(*) = {MAX_WINDOWS} THEN max(idx) + 1 ELSE
+            least(%b::bigint, (SELECT coalesce(max(size), 0) FROM ledger.batches)) END AS upto FROM looked
+    ), unclosed AS (
+        SELECT idx FROM looked WHERE NOT EXISTS (
+            SELECT FROM ledger.records AS closed WHERE closed.of_index = looked.idx AND closed.phase = 'closed' OFFSET 0
+        )
+    )
+    SELECT upto, idx, event_id, record, leaf_hash
+    FROM reached LEFT JOIN (unclosed JOIN ledger.records USING (idx)) ON true ORDER BY idx
+"""  # nosec B608  # a number of ours
 # Sorted, so that the server has made the whole page before it sends the first byte of it: it works ahead while the
 # caller works on the page before. A page's size is below what PostgreSQL sorts in memory (work_mem, 4 MB).
 TILES: Final = """
@@ -128,8 +139,9 @@ class PostgresReader:
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}
 
-    async def unclosed_windows(self, before_us: int) -> list[Stored]:
-        return [_stored(row) for row in await self._rows(UNCLOSED, (before_us, MAX_WINDOWS))]
+    async def unclosed_windows(self, first: int, end: int) -> Unclosed:
+        rows = await self._rows(UNCLOSED, (first, end, end))
+        return Unclosed(windows=tuple(_stored(row[1:]) for row in rows if row[1] is not None), upto=rows[0][0])
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
         rows = await self._rows("SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1", ())

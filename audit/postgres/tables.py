@@ -47,7 +47,7 @@ records: Final = Table(
     Column("minute_us", BigInteger),
     Column("of_index", BigInteger),
 )
-Index("records_windows_opened", records.c.minute_us, records.c.idx, postgresql_where=text("phase = 'opened'"))
+Index("records_windows_opened", records.c.idx, postgresql_where=text("phase = 'opened'"))
 Index("records_of_index", records.c.of_index, postgresql_where=text("of_index IS NOT NULL"))
 
 nodes: Final = Table(

@@ -66,7 +66,7 @@ CREATE TABLE ledger.records (
     minute_us bigint,
     of_index bigint
 );
-CREATE INDEX records_windows_opened ON ledger.records (minute_us, idx) WHERE phase = 'opened';
+CREATE INDEX records_windows_opened ON ledger.records (idx) WHERE phase = 'opened';
 CREATE INDEX records_of_index ON ledger.records (of_index) WHERE of_index IS NOT NULL;
 
 CREATE TABLE ledger.nodes (

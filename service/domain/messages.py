@@ -41,7 +41,8 @@ class DecodedImage(Struct, frozen=True, kw_only=True):
     """One frame as its file stores it, before any rescale, window or inversion.
 
     `stored` is [rows, columns] or, for colour, [rows, columns, 3], in the file's own integer type (sign
-    applied, unused high bits removed). `pixels_sha256` is over `stored` as little-endian C-order bytes (README.md gives the rule to callers).
+    applied, unused high bits removed). `pixels_sha256` is over `stored` as little-endian C-order bytes; README.md
+    gives the rule to callers.
     `units_known` says that the file defines what its rescaled values are (CT: Hounsfield units, PS3.3 C.11.1).
     `patient` and `study` are raw identifiers: they are turned into pseudonyms and go nowhere else.
     """

@@ -33,7 +33,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_peers: int = 10_000
     """Peers told apart in a minute; the others share one name."""
     window_grace_ms: int = 120_000
-    """How long after its minute a window may stay open before another process closes it without a count."""
+    """How long after its minute a window may stay open before a process of another home closes it without a count."""
     retry_after_s: int = 1
     linger_ms: int = 1_000
     """How long an unread body is drained after a refusal, so that the refusal reaches its caller."""

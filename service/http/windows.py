@@ -6,14 +6,15 @@ without a count. A closing record's event id follows from the opening's, so the 
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, Literal
 from uuid import UUID
 
 from audit import record as records
-from audit.errors import AuditError, RecordRefused
-from audit.ports import Clock, Reader, Recorder
+from audit.errors import AuditError, Malformed, RecordRefused
+from audit.ports import Clock, Reader, Recorder, Stored
 from service.http.durable import durable
 from service.http.policy import Policy
 from service.http.ports import Telemetry
@@ -52,6 +53,7 @@ class Windows:
         self._open: dict[tuple[Subject, str, int], _Open] = {}
         self._refusals: dict[str, int] = {}
         self._refusals_minute = 0
+        self._swept = 0
 
     async def join(self, subject: Subject, peer: str, now_us: int) -> int:
         """The index of the durable window record that covers this request; opens the window if it is the first.
@@ -100,28 +102,32 @@ class Windows:
         """Close every window: the process is about to stop and answers no more."""
         await self._close(list(self._open.values()))
 
-    async def sweep(self, reader: Reader) -> None:
-        """Close, without a count, what processes that are gone left open."""
+    async def sweep(self, reader: Reader, gone: Collection[str] = ()) -> bool:
+        """Close, without a count, what processes that are gone left open: at once those of the process ids `gone`,
+        of which nothing is under way any more; any other's when its grace is over.
+
+        True where all of these are closed. A sweep begins at the first window that the one before left open: below
+        it all are closed, and none can come there any more, since an index is the size before an append.
+        """
         before_us = self._clock.now_us() - _MINUTE_US - self._policy.window_grace_ms * 1000
-        own = {window.event_id for window in self._open.values()}
-        for stored in await reader.unclosed_windows(before_us):
-            opened = records.decode(stored.body)
-            if not isinstance(opened, records.Window) or opened.event_id in own:
-                continue
-            await self._commit_closing(
-                records.Window(
-                    format=records.FORMAT,
-                    event_id=closing_event_id(opened.event_id),
-                    recorded_at_us=self._clock.now_us(),
-                    phase="closed",
-                    subject=opened.subject,
-                    peer=opened.peer,
-                    minute_us=opened.minute_us,
-                    process_id=self._process_id,
-                    opens_index=stored.index,
-                    release=opened.release,
-                )
-            )
+        end, at = (await reader.head()).size, self._swept
+        left_open: list[int] = []
+        while at < end:
+            found = await reader.unclosed_windows(at, end)
+            own = {window.event_id for window in self._open.values()}
+            due = []
+            for index, opened in _opened(found.windows):
+                if opened.event_id not in own and (opened.minute_us < before_us or opened.process_id in gone):
+                    due.append(self._closing_for(index, opened))
+                else:
+                    left_open.append(index)
+            if not all(await self._commit_closings(due)):
+                return False
+            if found.upto <= at:
+                return False  # asked of a replica that is behind
+            at = found.upto
+        self._swept = min(left_open, default=at)
+        return True
 
     async def _commit_opening(self, window: _Open) -> int:
         record = records.Window(
@@ -139,12 +145,10 @@ class Windows:
 
     async def _close(self, windows: Sequence[_Open]) -> None:
         opened = [window for window in windows if window.opening.done() and window.opening.exception() is None]
-        for start in range(0, len(opened), _TOGETHER):
-            some = opened[start : start + _TOGETHER]
-            closed = await asyncio.gather(*(self._commit_closing(self._closing(window)) for window in some))
-            for window, is_closed in zip(some, closed, strict=True):
-                if is_closed:
-                    del self._open[window.subject, window.peer, window.minute_us]
+        closed = await self._commit_closings([self._closing(window) for window in opened])
+        for window, is_closed in zip(opened, closed, strict=False):
+            if is_closed:
+                del self._open[window.subject, window.peer, window.minute_us]
 
     def _closing(self, window: _Open) -> records.Window:
         return records.Window(
@@ -163,6 +167,30 @@ class Windows:
             release=None,
         )
 
+    def _closing_for(self, index: int, opened: records.Window) -> records.Window:
+        return records.Window(
+            format=records.FORMAT,
+            event_id=closing_event_id(opened.event_id),
+            recorded_at_us=self._clock.now_us(),
+            phase="closed",
+            subject=opened.subject,
+            peer=opened.peer,
+            minute_us=opened.minute_us,
+            process_id=self._process_id,
+            opens_index=index,
+            release=opened.release,
+        )
+
+    async def _commit_closings(self, closings: Sequence[records.Window]) -> list[bool]:
+        """For each, whether its window is now closed; it ends early where the ledger does not take them."""
+        closed: list[bool] = []
+        for start in range(0, len(closings), _TOGETHER):
+            some = closings[start : start + _TOGETHER]
+            closed += await asyncio.gather(*(self._commit_closing(record) for record in some))
+            if not all(closed):
+                break
+        return closed
+
     async def _commit_closing(self, record: records.Window) -> bool:
         """Whether the window is now closed, by this record or by another process's."""
         try:
@@ -173,6 +201,16 @@ class Windows:
             self._telemetry.failed("window", error)
             return False
         return True
+
+
+def _opened(stored: Sequence[Stored]) -> Iterator[tuple[int, records.Window]]:
+    """Opening records and where they are. One outside the schema is passed over: verification reports it, and there
+    is nothing in it to close."""
+    for one in stored:
+        with contextlib.suppress(Malformed):
+            record = records.decode(one.body)
+            if isinstance(record, records.Window) and record.phase == "opened":
+                yield one.index, record
 
 
 def closing_event_id(opening_event_id: str) -> str:

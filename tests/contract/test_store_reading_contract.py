@@ -125,16 +125,47 @@ async def test_no_batch_ends_before_the_first(ledger):
         await ledger.reader.batch_before(0)
 
 
+def _places(found):
+    return [one.index for one in found.windows]
+
+
 async def test_a_window_is_unclosed_until_a_record_names_it(begun, entries):
     await begun.store.append(1, *entries.sent(entries.window(), entries.window()))
-    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [1, 2]
+    assert _places(await begun.reader.unclosed_windows(0, 3)) == [1, 2]
     await begun.store.append(3, *entries.sent(entries.window(phase="closed", opens_index=1)))
-    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [2]
+    assert _places(await begun.reader.unclosed_windows(0, 4)) == [2]
 
 
-async def test_a_window_of_the_running_minute_is_left_alone(begun, entries):
+async def test_an_unclosed_window_is_given_back_as_it_is_stored(begun, entries):
     await begun.store.append(1, *entries.sent(entries.window()))
-    assert await begun.reader.unclosed_windows(60_000_000) == []
+    assert (await begun.reader.unclosed_windows(0, 2)).windows == (await begun.reader.record(1),)
+
+
+async def test_windows_outside_the_asked_range_are_not_looked_at(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.window(), entries.window(), entries.window()))
+    found = await begun.reader.unclosed_windows(2, 3)
+    assert (_places(found), found.upto) == ([2], 3)
+
+
+async def test_a_range_without_an_unclosed_window_is_looked_through_to_its_end(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.window(), entries.window(phase="closed", opens_index=1)))
+    found = await begun.reader.unclosed_windows(0, 3)
+    assert (_places(found), found.upto) == ([], 3)
+
+
+async def test_nothing_counts_as_looked_at_that_the_ledger_does_not_have_yet(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.window()))
+    found = await begun.reader.unclosed_windows(0, 1_000)
+    assert (_places(found), found.upto) == ([1], 2)
+
+
+async def test_ten_thousand_windows_are_looked_at_and_then_it_is_asked_again(begun, entries):
+    for first in range(1, 10_002, 1_000):
+        await begun.store.append(first, *entries.sent(*(entries.window() for _ in range(1_000))))
+    found = await begun.reader.unclosed_windows(0, 11_001)
+    assert (_places(found), found.upto) == (list(range(1, 10_001)), 10_001)
+    rest = await begun.reader.unclosed_windows(found.upto, 11_001)
+    assert (_places(rest), rest.upto) == (list(range(10_001, 11_001)), 11_001)
 
 
 async def test_an_outcome_does_not_close_a_window(begun, entries):
@@ -143,7 +174,7 @@ async def test_an_outcome_does_not_close_a_window(begun, entries):
         request_id=record.new_event_id(), outcome="client_gone", bytes_sent=0,
     )  # fmt: skip
     await begun.store.append(1, *entries.sent(entries.window(), outcome))
-    assert [one.index for one in await begun.reader.unclosed_windows(60_000_001)] == [1]
+    assert _places(await begun.reader.unclosed_windows(0, 3)) == [1]
 
 
 async def test_no_checkpoint_is_there_before_one_is_published(begun):

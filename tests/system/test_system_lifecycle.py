@@ -21,6 +21,7 @@ from tests.system.running import Client, Server, eventually, serving
 pytestmark = pytest.mark.system
 
 LIMIT_S = 60.0
+CLOSED_WITHIN_S = 20.0
 EXIT_USAGE = 2
 
 
@@ -114,6 +115,22 @@ class TestSigterm:
             0,
             0,
         )
+
+
+class TestAKill:
+    def test_the_next_start_closes_at_once_and_without_a_count_what_was_left_open(self, tmp_path, entries_of):
+        with serving(tmp_path / "home") as server:
+            with server.client(None) as anyone:
+                opened = anyone.get("/docs").index
+            server.kill()
+            server.start()
+
+            def closings():
+                windows = [entry.record for entry in entries_of(server) if isinstance(entry.record, Window)]
+                return [window.count for window in windows if window.opens_index == opened]
+
+            # Well within the minute and the grace that a process of another home would be given.
+            assert eventually(lambda: closings() == [None], CLOSED_WITHIN_S)
 
 
 @pytest.fixture(scope="module")
