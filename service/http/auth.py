@@ -23,9 +23,8 @@ class NotAcceptable(ServiceError):
 def guard(tokens: TokenBook, rates: Rates) -> Guard:
     """The one guard of every route; a route says in its `opt` what it needs:
 
-        scope      the scope that a caller's token must have; without it the route is public
+        scope      the scope that a caller's token must have; without it the route is public, at a rate for each peer
         produces   the media type that it answers with
-        record     "window" where it is public and folded, so that no rate is needed
 
     Raises `NotAcceptable`, `Unauthenticated`, `Forbidden` or, for a public route, `RateLimited`. (One and async:
     Litestar copies the route's handler for each guard, and runs a guard that is not async in a thread.)
@@ -39,7 +38,7 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
             raise NotAcceptable(f"this path answers with {produces}")
         if scope is not None:
             _authorise(case, connection.headers.get("authorization"), scope, tokens)
-        elif "record" not in opt:
+        else:
             rates.take(case.peer)
 
     return check

@@ -27,9 +27,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     caller_burst: int = 4_000
     peer_rate_per_s: int = 50
     peer_burst: int = 100
-    """Requests without a token that are recorded singly (`/health`, `/version`), for each peer."""
+    """Requests to the routes that need no token, for each peer."""
     refusals_per_minute: int = 30
     """Refusals of one peer that are recorded singly; what follows in that minute is folded into a window."""
+    refusals_per_minute_total: int = 600
+    """The same of all peers together; what follows in that minute is folded into one window, whoever's it is."""
     max_peers: int = 10_000
     """Peers told apart in a minute; the others share one name."""
     window_grace_ms: int = 120_000

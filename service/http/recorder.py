@@ -213,8 +213,8 @@ class _Exchange:
         now_us = recorder.clock.now_us()
         if status < 400 and self._is_public():
             case.index = await recorder.windows.join("public", case.peer, now_us)
-        elif 400 <= status != 500 and recorder.windows.is_flood(case.peer, now_us):
-            case.index = await recorder.windows.join("refusals", case.peer, now_us)
+        elif 400 <= status != 500 and (window_of := recorder.windows.refusal(case.peer, now_us)) is not None:
+            case.index = await recorder.windows.join("refusals", window_of, now_us)
         else:
             await self._append(decisions.decided(case, status, code, now_us))
 

@@ -53,6 +53,7 @@ class Windows:
         self._open: dict[tuple[Subject, str, int], _Open] = {}
         self._refusals: dict[str, int] = {}
         self._refusals_minute = 0
+        self._refusals_total = 0
         self._swept = 0
 
     async def join(self, subject: Subject, peer: str, now_us: int) -> int:
@@ -82,16 +83,25 @@ class Windows:
                 del self._open[key]
             raise
 
-    def is_flood(self, peer: str, now_us: int) -> bool:
-        """Count a refusal; True when this peer had its share of single records in this minute."""
+    def refusal(self, peer: str, now_us: int) -> str | None:
+        """Count a refusal. None where it is to be recorded singly, else whose window it is to join: its peer's own
+        once that had its share of single records in this minute, the others' once all peers together had theirs."""
         minute_us = now_us - now_us % _MINUTE_US
         if minute_us != self._refusals_minute:
             self._refusals_minute = minute_us
             self._refusals.clear()
+            self._refusals_total = 0
         if peer not in self._refusals and len(self._refusals) >= self._policy.max_peers:
             peer = self._others
-        count = self._refusals[peer] = self._refusals.get(peer, 0) + 1
-        return count > self._policy.refusals_per_minute
+        had = self._refusals.get(peer, 0)
+        if had > self._policy.refusals_per_minute:
+            return peer  # its window is open
+        if self._refusals_total >= self._policy.refusals_per_minute_total:
+            return self._others
+        # The first of a peer to be folded counts as well: it opens a window, which is a record.
+        self._refusals_total += 1
+        self._refusals[peer] = had + 1
+        return peer if had == self._policy.refusals_per_minute else None
 
     async def close_past(self) -> None:
         """Close the windows whose minute is over. Those that the ledger cannot take now are tried again."""

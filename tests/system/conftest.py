@@ -48,7 +48,7 @@ def broad_folder(tmp_path_factory) -> Path:
 def server(tmp_path_factory) -> Iterator[Server]:
     """A server with two workers for a whole file of tests, with the shipped model."""
     # Every refusal singly, however many tests of a minute are refused something.
-    settings = {"MEDAI_REFUSALS_PER_MINUTE": "1000000"}
+    settings = {"MEDAI_REFUSALS_PER_MINUTE": "1000000", "MEDAI_REFUSALS_PER_MINUTE_TOTAL": "1000000"}
     with serving(tmp_path_factory.mktemp("served") / "home", settings=settings) as running:
         yield running
 

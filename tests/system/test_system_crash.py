@@ -105,7 +105,7 @@ SCENES = (
 def story(request, tmp_path_factory, ct_slice, entries_of) -> Iterator[Story]:
     strike, restore = request.param
     # Every refusal singly, so that each can be looked for in the ledger.
-    settings = {"MEDAI_REFUSALS_PER_MINUTE": "1000000"}
+    settings = {"MEDAI_REFUSALS_PER_MINUTE": "1000000", "MEDAI_REFUSALS_PER_MINUTE_TOTAL": "1000000"}
     with serving(tmp_path_factory.mktemp("crash") / "home", settings=settings) as server:
         with calling(server, _questions(ct_slice), CLIENTS) as callers:
             assert eventually(lambda: min(callers.count(200)) >= BEFORE, LIMIT_S), callers.count(200)

@@ -84,6 +84,17 @@ def test_an_address_without_a_token_that_asks_too_often_is_answered_429(service,
     drive(scenario)
 
 
+@pytest.mark.parametrize("target", ["/docs", "/docs/docs.js", "/openapi.json"])
+def test_what_is_folded_has_the_rate_of_an_address_too(service, drive, target):
+    async def scenario():
+        running = service(peer_burst=1, peer_rate_per_s=1)
+        await running.ask("GET", target)
+        assert (await running.ask("GET", target)).status == 429
+        assert (await running.ask("GET", target, peer="192.0.2.9")).status == 200
+
+    drive(scenario)
+
+
 def test_a_full_queue_is_answered_503_with_when_to_come_back(service, drive):
     async def scenario():
         running = service(max_admitted=1)
