@@ -11,6 +11,7 @@ import gc
 import itertools
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
@@ -153,10 +154,10 @@ def _check_size(size: int, newest: int) -> list[Found]:
 def _split(
     size: int, genesis: Genesis, key: str, roots: dict[int, bytes], *, processes: int, schema: bool
 ) -> list[Stretch]:
-    """Stretches of whole tiles: at least four for each process, so that a slow one does not hold up the rest,
+    """Stretches of whole tiles: at least eight for each process, so that a slow one does not hold up the rest,
     and none longer than `MAX_STRETCH`, because its batches are held in memory."""
     tiles = -(-size // TILE)
-    count = max(min(tiles, processes * 4 if processes > 1 else 1), -(-size // MAX_STRETCH))
+    count = max(min(tiles, processes * 8 if processes > 1 else 1), -(-size // MAX_STRETCH))
     edges = [tiles * part // count * TILE for part in range(count)] + [size]
     return [
         Stretch(
@@ -174,13 +175,33 @@ def _split(
 
 
 async def _walk_all(open_reader: OpenReader, stretches: Sequence[Stretch], processes: int) -> list[Found]:
-    if processes == 1:
-        return [found for stretch in stretches for found in await walk(open_reader, stretch)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    """Walk every stretch; this process takes its part, and all of it until the others have started."""
+    left = deque(stretches)
+    found: dict[int, list[Found]] = {}
+
+    async def here() -> None:
+        while left:
+            stretch = left.popleft()
+            found[stretch.first] = await walk(open_reader, stretch)
+
+    async def elsewhere(pool: ProcessPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
-        parts = [loop.run_in_executor(pool, _walk_in_process, open_reader, stretch) for stretch in stretches]
-        return [found for part in await asyncio.gather(*parts) for found in part]
+        await loop.run_in_executor(pool, _started)
+        while left:
+            stretch = left.popleft()
+            found[stretch.first] = await loop.run_in_executor(pool, _walk_in_process, open_reader, stretch)
+
+    if processes == 1:
+        await here()
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
+            await asyncio.gather(here(), *(elsewhere(pool) for _ in range(processes - 1)))
+    return [one for first in sorted(found) for one in found[first]]
+
+
+def _started() -> None:
+    """What a process does first: being there."""
 
 
 def _walk_in_process(open_reader: OpenReader, stretch: Stretch) -> list[Found]:

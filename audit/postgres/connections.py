@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from msgspec import Struct
-from psycopg import AsyncConnection, conninfo
+from psycopg import AsyncConnection, BaseConnection, conninfo
 from psycopg.pq import TransactionStatus
 
 from audit.errors import LedgerUnavailable, SettingInvalid
@@ -93,7 +93,7 @@ class Connections:
 
     async def _use(self, connection: AsyncConnection[Any], work: Work[Result]) -> Result:
         loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self._statement_s, _sever, connection)
+        deadline = loop.call_later(self._statement_s, sever, connection)
         try:
             result = await work(connection)
         except psycopg.Error as error:
@@ -125,7 +125,7 @@ class Connections:
             await self._idle.pop().close()
 
 
-def _sever(connection: AsyncConnection[Any]) -> None:
+def sever(connection: BaseConnection[Any]) -> None:
     """Let whoever waits for the server's answer see the connection end, at once.
 
     Cancelling them instead would have psycopg ask the server, which no longer answers, to cancel the statement.

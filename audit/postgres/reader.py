@@ -4,6 +4,7 @@ No snapshot is held between pages: rows never change, so a tree size pins what i
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -13,8 +14,10 @@ from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
 from audit.ports import Batch, Head, Row, Stored, Unclosed
-from audit.postgres.connections import Connections, Limits
+from audit.postgres.ahead import pages
+from audit.postgres.connections import GRACE_MS, Connections, Limits, target
 
+NAME: Final = "medai reader"
 MAX_LEAF_HASHES: Final = 65_536
 MAX_WINDOWS: Final = 10_000
 RECORDS_A_PAGE: Final = 1_024
@@ -86,7 +89,9 @@ class PostgresReader:
             statement_timeout_ms=statement_timeout_ms,
             lock_timeout_ms=statement_timeout_ms,
         )
-        self._connections = Connections(url, limits, application_name="medai reader")
+        self._connections = Connections(url, limits, application_name=NAME)
+        self._target = target(url, limits, application_name=NAME)
+        self._answer_s = (connect_timeout_ms + statement_timeout_ms + GRACE_MS) / 1000
 
     async def head(self) -> Head:
         rows = await self._rows(f"{BATCH} ORDER BY size DESC LIMIT 1", ())
@@ -123,8 +128,10 @@ class PostgresReader:
 
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
         select = TILES.format(lines=LINES if columns else NO_LINES)
-        async for page in self._pages(select, first, end, TILES_A_PAGE * TILE):
-            yield [_tile(row) for row in page]
+        bounds = range(first, end, TILES_A_PAGE * TILE)
+        async with contextlib.aclosing(pages(self._target, select, bounds, end, answer_s=self._answer_s)) as fetched:
+            async for page in fetched:
+                yield [_tile(row) for row in page]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         select = f"{BATCH} WHERE size > %b::bigint AND size <= %b::bigint ORDER BY size"
