@@ -8,16 +8,26 @@ was never acknowledged: it is closed with a newline by the next writer and ignor
 import fcntl
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
 from audit import canonical, checkpoint, note
-from audit.errors import AuditError, LedgerForked, LedgerUnavailable, Malformed
+from audit.errors import AuditError, LedgerForked, LedgerUnavailable, Malformed, SettingInvalid
 from audit.ports import Anchored
 
 FORMAT: Final = "medai.anchor/1"
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 TAIL_BYTES: Final = 64 * 1024  # more than any one line: a checkpoint note is at most a few KB
+
+
+def require_folder(folder: Path) -> None:
+    """The folder is there and can be written to. Raises `SettingInvalid`: before anything is signed, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "lock").open("a").close()
+    except OSError as error:
+        raise SettingInvalid(f"MEDAI_ANCHOR_FOLDER: {folder} is no folder to write to ({error.strerror})") from error
 
 
 class FolderAnchor:
@@ -33,24 +43,33 @@ class FolderAnchor:
         self._verifiers = verifiers
 
     def newest(self) -> Anchored | None:
-        """The anchor of the largest size, or None where there is none yet."""
+        """The anchor of the largest size, or None where there is none yet.
+
+        Raises `LedgerUnavailable` where the folder is there and cannot be read: that is not the same as empty.
+        """
         try:
             for segment in reversed(self._segments()):
                 found = self._last(segment)
                 if found is not None:
                     return found
         except OSError as error:
-            raise LedgerUnavailable("anchor folder: cannot be read") from error
+            raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
         return None
 
     def all(self) -> Iterator[Anchored]:
-        """Every anchor, oldest first. Lines that are no anchors of this log are passed over."""
-        for segment in self._segments():
-            with segment.open("rb") as file:
-                for line in file:
-                    anchored = self._parse(line)
-                    if anchored is not None:
-                        yield anchored
+        """Every anchor, oldest first. Lines that are no anchors of this log are passed over.
+
+        Raises `LedgerUnavailable` as `newest` does.
+        """
+        try:
+            for segment in self._segments():
+                with segment.open("rb") as file:
+                    for line in file:
+                        anchored = self._parse(line)
+                        if anchored is not None:
+                            yield anchored
+        except OSError as error:
+            raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
 
     def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
         """Durable when it returns; a smaller size than the newest, or the same again, changes
@@ -89,7 +108,11 @@ class FolderAnchor:
             _sync_folder(self._folder)
 
     def _segments(self) -> list[Path]:
-        return sorted(self._folder.glob("anchors-*.jsonl"))
+        try:
+            # Not `glob`, which takes a folder that may not be read for an empty one.
+            return sorted(path for path in self._folder.iterdir() if fnmatch(path.name, "anchors-*.jsonl"))
+        except FileNotFoundError:
+            return []
 
     def _last(self, segment: Path) -> Anchored | None:
         with segment.open("rb") as file:

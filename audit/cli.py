@@ -120,6 +120,9 @@ def _verify_database(options: argparse.Namespace) -> int:
         raise SettingInvalid("--processes: at least 1")
     where, settings = places(os.environ), ledger_settings(os.environ)
     verifier = _verifier(options.key)
+    if not os.path.exists(where.anchors):  # Path's own raises where it may not look
+        # Not an error: the ledger is then unattested, which is the verdict. But a wrong path looks just the same.
+        sys.stderr.write(f"medai: no anchor folder at {where.anchors}: set MEDAI_ANCHOR_FOLDER\n")
     with _database(where) as database:
         report = asyncio.run(
             verification.verify(

@@ -16,7 +16,7 @@ from typing import Final
 
 from psycopg import conninfo
 
-from audit import genesis, signing
+from audit import anchors, genesis, signing
 from audit import settings as ledger_settings
 from audit.clock import SystemClock
 from audit.errors import LedgerNotInitialised, SettingInvalid
@@ -42,6 +42,7 @@ def serve(arguments: Sequence[str]) -> int:
     ledger_settings.ledger_settings(os.environ)
     with ExitStack() as resources:
         resources.enter_context(_alone(where.home))
+        anchors.require_folder(where.anchors)
         # Bound first: a port that is taken is the commonest mistake, and costs nothing to find.
         public = resources.enter_context(supervisor.bind(settings.host, settings.port))
         internal = resources.enter_context(supervisor.bind(settings.host, settings.internal_port))

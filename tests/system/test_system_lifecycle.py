@@ -49,6 +49,7 @@ class TestSettings:
         ("MEDAI_WORKERS", "0"),
         ("MEDAI_LEDGER_LINGER_US", "-1"),
         ("MEDAI_MODEL_FOLDERS", "nowhere"),
+        ("MEDAI_ANCHOR_FOLDER", "/dev/null"),
     ])  # fmt: skip
     def test_one_that_cannot_be_obeyed_ends_the_start_and_is_named(self, tmp_path, name, value):
         unable = Server(tmp_path / "home", settings={name: value})

@@ -201,6 +201,16 @@ class TestProofs:
         done = server.medai("audit", "verify")
         assert (done.returncode, done.stdout[:22]) == (0, "valid up to the anchor"), done.stdout
 
+    def test_a_ledger_without_its_anchors_is_unattested_and_the_missing_folder_is_named(self, server, tmp_path):
+        nowhere = tmp_path / "nowhere"
+        done = server.medai("audit", "verify", settings={"MEDAI_ANCHOR_FOLDER": str(nowhere)})
+        assert (done.returncode, f"no anchor folder at {nowhere}: set MEDAI_ANCHOR_FOLDER" in done.stderr) == (3, True)
+
+    def test_a_file_in_place_of_the_anchor_folder_cannot_be_read(self, server, tmp_path):
+        (tmp_path / "file").touch()
+        done = server.medai("audit", "verify", settings={"MEDAI_ANCHOR_FOLDER": str(tmp_path / "file")})
+        assert (done.returncode, "anchor folder: cannot be read" in done.stderr) == (2, True)
+
     def test_no_record_holds_anything_that_the_file_says_of_its_patient(self, server, entries_of, client, ct_slice):
         index = client.infer(ct_slice).index
         # CT_small.dcm: PatientName CompressedSamples^CT1, PatientID 1CT1, StudyInstanceUID 1.3.6.1.4.1.5962...
