@@ -21,7 +21,9 @@ from audit.postgres.sqlstates import translate
 PAGES_AHEAD: Final = 3
 
 
-async def pages(target: str, select: str, bounds: range, end: int, *, answer_s: float) -> AsyncGenerator[list[Row], None]:
+async def pages(
+    target: str, select: str, bounds: range, end: int, *, answer_s: float
+) -> AsyncGenerator[list[Row], None]:
     """The rows of `select` for each [at, at + step) of `bounds`, the last one cut at `end`, in order.
 
     One connection of its own, one statement a page, each answered within `answer_s`. Raises the ledger's errors.
