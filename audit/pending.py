@@ -1,7 +1,8 @@
 """Records that wait for the next flush, and how long a flush lingers for more of them (group commit).
 
-One commit costs about the same for one record as for thirty. So a flush waits for the requests of its own
-process that are under way and will append, until they have joined or `linger_us` has passed. A lone request
+One commit costs about the same for one record as for thirty. So a flush waits for the requests of its own process
+that are under way and will append, until as many have joined as are still at work, or `linger_us` has passed. Those
+at work keep the cores busy while the commit is awaited; had it waited for all of them, nobody would. A lone request
 finds nobody under way and never waits.
 """
 
@@ -127,7 +128,8 @@ class Pending:
         return batch
 
     def _lingers(self) -> bool:
-        return self._expected > 0 and len(self._items) < self._max_records
+        """Whether more are at work than wait."""
+        return self._expected > len(self._items) and len(self._items) < self._max_records
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():

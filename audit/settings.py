@@ -15,7 +15,7 @@ PREFIX: Final = "MEDAI_LEDGER_"
 class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Each member `x` is the variable MEDAI_LEDGER_X."""
 
-    linger_us: Annotated[int, Meta(ge=0, le=100_000)] = 8_000
+    linger_us: Annotated[int, Meta(ge=0, le=100_000)] = 30_000
     """How long a flush waits for other requests under way; more means larger batches and slower answers."""
     max_batch_records: Annotated[int, Meta(ge=1, le=1_024)] = 256
     max_batch_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216)] = 1_048_576

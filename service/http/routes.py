@@ -52,9 +52,11 @@ def infer_route(inference: Inference) -> HTTPRouteHandler:
             try:
                 async with place.running():
                     request = InferenceRequest(body=body.content, media_type=body.media_type, model=model, frame=frame)
-                    answer = await _answer(inference, case, request)
+                    prediction = await _infer(inference, case, request)
             finally:
                 body.release()
+            # Whoever waits for a commit is not at work: the next one decodes and infers meanwhile.
+            answer = await _answer(inference, case, prediction)
         return Response(answer, media_type=JSON)
 
     return infer
@@ -88,12 +90,16 @@ def version_route(version: bytes) -> HTTPRouteHandler:
     return describe
 
 
-async def _answer(inference: Inference, case: Case, request: InferenceRequest) -> bytes:
-    """Infer, encode, commit, prove: in this order, so that what is recorded is what is sent."""
+async def _infer(inference: Inference, case: Case, request: InferenceRequest) -> Prediction:
     case.about_to_append()
     started = perf_counter()
     prediction = await inference.infer(request)
     inference.telemetry.inferred(prediction.model.name, prediction.finding.decision, perf_counter() - started)
+    return prediction
+
+
+async def _answer(inference: Inference, case: Case, prediction: Prediction) -> bytes:
+    """Encode, commit, prove: in this order, so that what is recorded is what is sent."""
     now_us = inference.clock.now_us()
     answer = proofs.answer_of(prediction, case, latency_ms=max(0, (now_us - case.received_us) // 1000))
     record = proofs.record_of(

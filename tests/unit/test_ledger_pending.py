@@ -37,6 +37,12 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
+async def stuck(pending: Pending) -> None:
+    """A request that is under way for longer than any test."""
+    pending.enter()
+    await asyncio.sleep(60)
+
+
 def test_a_lone_record_does_not_wait_for_anybody() -> None:
     async def story() -> None:
         pending = queue()
@@ -47,7 +53,7 @@ def test_a_lone_record_does_not_wait_for_anybody() -> None:
     run(story)
 
 
-def test_a_flush_lingers_until_everybody_under_way_has_joined() -> None:
+def test_a_flush_lingers_until_as_many_wait_as_are_still_at_work() -> None:
     async def story() -> None:
         pending = queue()
 
@@ -56,11 +62,26 @@ def test_a_flush_lingers_until_everybody_under_way_has_joined() -> None:
             await asyncio.sleep(0.01)
             pending.put(item())
 
-        others = [asyncio.create_task(request()) for _ in range(5)]
+        slow = [asyncio.create_task(stuck(pending)) for _ in range(3)]
+        others = [asyncio.create_task(request()) for _ in range(2)]
         await asyncio.sleep(0)
         pending.put(item())
-        assert len(await pending.take()) == 6
+        assert len(await pending.take()) == 3
         await asyncio.gather(*others)
+        for task in slow:
+            task.cancel()
+
+    run(story)
+
+
+def test_of_two_requests_the_first_does_not_wait_for_the_second() -> None:
+    async def story() -> None:
+        pending = queue()
+        other = asyncio.create_task(stuck(pending))
+        await asyncio.sleep(0)
+        pending.put(item())
+        assert len(await pending.take()) == 1
+        other.cancel()
 
     run(story)
 
@@ -75,11 +96,11 @@ def test_one_that_leaves_without_a_record_is_not_waited_for() -> None:
             pending.leave()
             pending.leave()
 
-        other = asyncio.create_task(refused())
+        others = [asyncio.create_task(refused()) for _ in range(2)]
         await asyncio.sleep(0)
         pending.put(item())
         assert len(await pending.take()) == 1
-        await other
+        await asyncio.gather(*others)
 
     run(story)
 
@@ -87,16 +108,12 @@ def test_one_that_leaves_without_a_record_is_not_waited_for() -> None:
 def test_a_flush_lingers_no_longer_than_its_setting() -> None:
     async def story() -> None:
         pending = queue(linger_us=1_000)
-
-        async def stuck() -> None:
-            pending.enter()
-            await asyncio.sleep(60)
-
-        other = asyncio.create_task(stuck())
+        slow = [asyncio.create_task(stuck(pending)) for _ in range(2)]
         await asyncio.sleep(0)
         pending.put(item())
         assert len(await pending.take()) == 1
-        other.cancel()
+        for task in slow:
+            task.cancel()
 
     run(story)
 
