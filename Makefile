@@ -60,8 +60,9 @@ bench: .venv/.dev .venv/.project
 # Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
 lock: .venv/.dev
 	$(LOCK) -o requirements.lock pyproject.toml
-	$(LOCK) -c requirements.lock --extra embedded --extra build -o requirements-demo.lock pyproject.toml
-	$(LOCK) -c requirements-demo.lock --extra embedded --extra build --extra dev -o requirements-dev.lock pyproject.toml
+	$(LOCK) -c requirements.lock --extra embedded --extra evidence --extra build -o requirements-demo.lock pyproject.toml
+	$(LOCK) -c requirements-demo.lock --extra embedded --extra evidence --extra build --extra dev \
+		-o requirements-dev.lock pyproject.toml
 
 clean:
 	@MEDAI_HOME='$(MEDAI_HOME)' FORCE='$(FORCE)' sh .ci/clean
