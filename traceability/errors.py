@@ -1,0 +1,37 @@
+"""What can go wrong in the tool that proves traces. None of these is a finding: they say that nothing could be judged.
+
+TraceError
+|- RequirementInvalid   a file of requirements that cannot be read as one    requirement_invalid
+|- ConfigurationInvalid a `[tool.medai.trace]` that cannot be obeyed         trace_setting_invalid
+|- SourceInvalid        a source file that cannot be parsed                  source_invalid
+|- EvidenceMissing      no test run has left its results                     evidence_missing
+`- EvidenceInvalid      results or coverage that are not in their format     evidence_invalid
+"""
+
+from typing import ClassVar
+
+
+class TraceError(Exception):
+    """An error with a stable code; the message names file, line, and what to write instead."""
+
+    code: ClassVar[str] = "trace_error"
+
+
+class RequirementInvalid(TraceError):
+    code = "requirement_invalid"
+
+
+class ConfigurationInvalid(TraceError):
+    code = "trace_setting_invalid"
+
+
+class SourceInvalid(TraceError):
+    code = "source_invalid"
+
+
+class EvidenceMissing(TraceError):
+    code = "evidence_missing"
+
+
+class EvidenceInvalid(TraceError):
+    code = "evidence_invalid"
