@@ -1,8 +1,8 @@
 """Requirements and hazards: what a file of them holds, and reading one.
 
-A file is TOML: `format = "medai.requirements/1"`, then `[[requirement]]` and `[[hazard]]` tables whose members are
-those of `Requirement` and `Hazard` below. `parse` takes text and reads no file. Whatever is wrong is said with the
-line and with what to write instead; all faults of a file are said at once.
+A file is TOML: `format = "medai.requirements/1"`, then `[[requirement]]`, `[[hazard]]` and `[[source]]` tables whose
+members are those of `Requirement`, `Hazard` and `Origin` below. `parse` takes text and reads no file. Whatever is wrong
+is said with the line and with what to write instead; all faults of a file are said at once.
 """
 
 import re
@@ -23,10 +23,26 @@ Kind = Literal[
     "functional", "performance", "interface", "data", "safety", "security", "usability", "operation", "regulatory"
 ]
 Status = Literal["active", "retired"]
-SourceKind = Literal["need", "clause", "hazard", "issue"]
+HarmSeverity = Literal["negligible", "minor", "serious", "critical", "catastrophic"]
+SourceKind = Literal["need", "clause", "specification", "hazard", "issue"]
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.~-]{1,99}$")]
 Sentence = Annotated[str, Meta(min_length=3, max_length=4_000)]
+
+
+class Origin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of the catalogue of sources, which requirements cite by `id`; a project may do without a catalogue."""
+
+    id: Annotated[str, Meta(pattern=r"^\S[^\r\n]{0,98}\S$")]
+    kind: SourceKind
+    title: Sentence
+    """What it asks for, in one's own words."""
+    document: Sentence
+    edition: str = ""
+    read: str = ""
+    """Whether the text itself was read, and how."""
+    file: str = ""
+    line: int = 0
 
 
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,12 +50,13 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     need: str | None = None
     clause: str | None = None
+    specification: str | None = None
     hazard: str | None = None
     issue: str | None = None
 
     @property
     def kind(self) -> SourceKind:
-        return next(kind for kind in ("need", "clause", "hazard", "issue") if getattr(self, kind) is not None)
+        return next(kind for kind in get_args(SourceKind) if getattr(self, kind) is not None)
 
     @property
     def text(self) -> str:
@@ -76,15 +93,20 @@ class Hazard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: Sentence
     hazard: Sentence
     cause: Sentence
+    situation: Sentence | None = None
+    """The hazardous situation: how somebody comes to be exposed to the hazard."""
     harm: Sentence
+    severity: HarmSeverity | None = None
     controls: tuple[Identifier, ...]
     """The requirements that are its risk controls; it is controlled where each of them is verified."""
+    residual: Sentence | None = None
+    """What the controls leave."""
     status: Status = "active"
     file: str = ""
     line: int = 0
 
 
-_Item = TypeVar("_Item", Requirement, Hazard)
+_Item = TypeVar("_Item", Requirement, Hazard, Origin)
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -92,6 +114,7 @@ class Document(Struct, frozen=True, kw_only=True):
 
     requirements: tuple[Requirement, ...]
     hazards: tuple[Hazard, ...]
+    origins: tuple[Origin, ...] = ()
 
 
 REMEDIES: Final[dict[str, str]] = {
@@ -102,16 +125,29 @@ REMEDIES: Final[dict[str, str]] = {
     "type": f"one of {', '.join(get_args(Kind))}",
     "safety_class": 'the class of IEC 62304: safety_class = "A", "B" or "C"',
     "verification": 'verification = "test", "inspection", "analysis" or "demonstration"',
-    "sources": 'where it comes from: sources = [{ clause = "..." }]; kinds are need, clause, hazard and issue',
+    "sources": 'where it comes from: sources = [{ clause = "..." }], or need, specification, hazard, issue',
     "parent": 'the id of the requirement above it, or no "parent" at all',
     "record": "the path of the record of the inspection, analysis or demonstration",
     "status": 'status = "active" or "retired"',
     "replaced_by": "the id of the requirement that takes its place",
+    "kind": f"one of {', '.join(get_args(SourceKind))}",
+    "document": "the name of the document, such as that of a standard, and where in it",
+    "edition": "which edition of the document",
+    "read": "whether the text itself was read",
     "hazard": "what may harm somebody",
     "cause": "by what it comes to pass",
+    "situation": "how somebody comes to be exposed to it",
     "harm": "what happens to whom",
+    "situation": "how somebody comes to be exposed",
+    "severity": "how bad the harm is, on the project's scale",
+    "residual": "what of the risk remains",
+    "severity": f"how bad the harm is, one of {', '.join(get_args(HarmSeverity))}",
+    "residual": "what the controls leave",
     "controls": 'the requirements that control it: controls = ["REQ-..."]',
 }
+
+
+_TABLES: Final[dict[type, str]] = {Requirement: "requirement", Hazard: "hazard", Origin: "source"}
 
 
 def parse(text: str, file: str) -> Document:
@@ -126,12 +162,15 @@ def parse(text: str, file: str) -> Document:
     places = toml_lines.tables(text)
     requirements = _read(content.pop("requirement", []), Requirement, places.get("requirement", []), file, faults)
     hazards = _read(content.pop("hazard", []), Hazard, places.get("hazard", []), file, faults)
+    origins = _read(content.pop("source", []), Origin, places.get("source", []), file, faults)
     for name in content:
         line = toml_lines.first(text, name)
-        faults.append(f"{file}:{line}: {name!r} is not known here: write [[requirement]] or [[hazard]] tables")
+        faults.append(
+            f"{file}:{line}: {name!r} is not known here: write [[requirement]], [[hazard]] or [[source]] tables"
+        )
     if faults:
         raise RequirementInvalid("\n".join(faults))
-    return Document(requirements=requirements, hazards=hazards)
+    return Document(requirements=requirements, hazards=hazards, origins=origins)
 
 
 def _decode_line(error: tomllib.TOMLDecodeError) -> int:
@@ -144,30 +183,29 @@ def _read(
 ) -> tuple[_Item, ...]:
     if not isinstance(tables, list) or len(tables) != len(places):
         line = places[0].line if places else 1
-        faults.append(f"{file}:{line}: write each one as a table of its own, under [[{item.__name__.lower()}]]")
+        faults.append(f"{file}:{line}: write each as a table of its own, under [[{_TABLES[item]}]]")
         return ()
     read = []
     for table, place in zip(tables, places, strict=True):
         try:
             read.append(msgspec.convert({**table, "file": file, "line": place.line}, item))
         except msgspec.ValidationError as error:
-            faults.append(_fault(str(error), file, place))
+            faults.append(_fault(str(error), file, place, item))
             continue
         faults += _meaning(read[-1], place)
     return tuple(read)
 
 
-def _fault(said: str, file: str, place: toml_lines.Table) -> str:
+def _fault(said: str, file: str, place: toml_lines.Table, item: type[Struct]) -> str:
     """What msgspec said, at the member's own line, with what to write there."""
     named = re.search(r"(?:field|\$\.)\s*`?(\w+)", said)
     member = named.group(1) if named else ""
-    remedy = REMEDIES.get(member)
-    if remedy is None:
-        remedy = f"remove it: the members are {', '.join(REMEDIES)}"
-    return f"{file}:{place.members.get(member, place.line)}: {said}: write {remedy}"
+    known = [name for name in item.__struct_fields__ if name not in ("file", "line")]
+    remedy = f"write {REMEDIES[member]}" if member in known else f"the members are {', '.join(known)}"
+    return f"{file}:{place.members.get(member, place.line)}: {said}: {remedy}"
 
 
-def _meaning(item: Requirement | Hazard, place: toml_lines.Table) -> list[str]:
+def _meaning(item: Requirement | Hazard | Origin, place: toml_lines.Table) -> list[str]:
     """What the types alone do not say."""
     wrong: list[tuple[str, str]] = []
     if isinstance(item, Requirement):
@@ -181,7 +219,7 @@ def _meaning(item: Requirement | Hazard, place: toml_lines.Table) -> list[str]:
             )
         if item.replaced_by is not None and item.status == "active":
             wrong.append(("status", f"{item.id} is replaced and yet active"))
-    elif not item.controls and item.status == "active":
+    elif isinstance(item, Hazard) and not item.controls and item.status == "active":
         wrong.append(("controls", f"{item.id} has no risk control"))
     return [
         f"{item.file}:{place.members.get(name, place.line)}: {said}: write {REMEDIES[name]}" for name, said in wrong

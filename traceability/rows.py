@@ -163,6 +163,9 @@ class HazardRow(Struct, frozen=True, kw_only=True):
     hazard: str
     cause: str
     harm: str
+    situation: str
+    severity: str
+    residual: str
     controls: tuple[str, ...]
     status: Status
     file: str
