@@ -14,6 +14,7 @@ from audit import chain, checkpoint, merkle, note, record, tree
 from audit.errors import AuditError, LedgerForked, LedgerNotInitialised, LedgerUnavailable, NotFound
 from audit.ports import Anchor, Appended, Head, Reader, Readiness, Store
 from audit.record import Genesis
+from traceability.marks import implements
 
 _PAGE = 65_536  # what `Reader.leaf_hashes` gives in one call
 
@@ -27,6 +28,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     timeline: int
 
 
+@implements("REQ-LED-015")
 async def accept(
     store: Store, reader: Reader, anchor: Anchor, verifier: note.Verifier, *, known: Head | None = None
 ) -> Accepted:
@@ -60,6 +62,7 @@ async def accept(
     )
 
 
+@implements("REQ-LED-025")
 def require_usable(readiness: Readiness) -> None:
     """Raises `LedgerUnavailable` where the database could not keep what it acknowledges."""
     if readiness.in_recovery:
@@ -86,6 +89,7 @@ async def extend(reader: Reader, known: Head) -> Head:
     return head
 
 
+@implements("REQ-LED-010")
 def check_append(known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:
     """The tree after this batch, computed from `known` alone and found equal to what the database says.
 
@@ -121,6 +125,7 @@ async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answ
     return after
 
 
+@implements("REQ-LED-021")
 async def _genesis(reader: Reader, verifier: note.Verifier) -> Genesis:
     try:
         stored = await reader.record(0)
@@ -140,6 +145,7 @@ async def _genesis(reader: Reader, verifier: note.Verifier) -> Genesis:
     return genesis
 
 
+@implements("REQ-LED-015")
 async def _require_extends(reader: Reader, head: Head, size: int, root: bytes, whose: str) -> None:
     if head.size < size:
         raise LedgerForked(f"database: {head.size} records, but {whose} covers {size}: records are missing")

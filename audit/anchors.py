@@ -15,12 +15,14 @@ from typing import Final
 from audit import canonical, checkpoint, note
 from audit.errors import AuditError, LedgerForked, LedgerUnavailable, Malformed, SettingInvalid
 from audit.ports import Anchored
+from traceability.marks import implements
 
 FORMAT: Final = "medai.anchor/1"
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 TAIL_BYTES: Final = 64 * 1024  # more than any one line: a checkpoint note is at most a few KB
 
 
+@implements("REQ-DEP-006")
 def require_folder(folder: Path) -> None:
     """The folder is there and can be written to. Raises `SettingInvalid`: before anything is signed, not after."""
     try:
@@ -42,6 +44,7 @@ class FolderAnchor:
         self._folder = folder
         self._verifiers = verifiers
 
+    @implements("REQ-DEP-006")
     def newest(self) -> Anchored | None:
         """The anchor of the largest size, or None where there is none yet.
 
@@ -71,6 +74,7 @@ class FolderAnchor:
         except OSError as error:
             raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
 
+    @implements("REQ-LED-014")
     def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
         """Durable when it returns; a smaller size than the newest, or the same again, changes
         nothing (the same size from another database or timeline is kept: it says that one was accepted).

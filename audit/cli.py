@@ -24,6 +24,7 @@ from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattest
 from audit.ports import Reader, Store
 from audit.receipt import Policy
 from audit.settings import LedgerSettings, Places, ledger_settings, places
+from traceability.marks import implements
 
 EXIT_ALTERED: Final = 1
 EXIT_USAGE: Final = 2
@@ -276,6 +277,7 @@ def _print(line: str) -> int:
     return 0
 
 
+@implements("REQ-DEP-014")
 def _run(command: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -288,6 +290,7 @@ def _run(command: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
+@implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")
     return code

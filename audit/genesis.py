@@ -7,6 +7,7 @@ from audit import acceptance, chain, merkle, note, record
 from audit.errors import LedgerExists, LedgerUnavailable
 from audit.ports import Clock, Head, Reader, Store
 from audit.record import FORMAT, Genesis
+from traceability.marks import implements
 
 CLOCK_TOLERANCE_US = 10_000_000
 RETRIES = 5
@@ -18,6 +19,7 @@ def default_origin() -> str:
     return f"{host}/{secrets.token_hex(8)}"
 
 
+@implements("REQ-LED-021")
 async def initialise(store: Store, reader: Reader, signer: note.Signer, clock: Clock) -> Genesis:
     """Write record 0 for the log named by `signer`, durable when it returns.
 

@@ -22,6 +22,7 @@ from audit import merkle, note
 from audit.checkpoint import MAX_SIZE, Checkpoint
 from audit.errors import Malformed, Unattested, VerificationFailed
 from audit.note import Verifier
+from traceability.marks import implements
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_PATH: Final = 63  # a tree of at most MAX_SIZE leaves is 63 levels high
@@ -58,6 +59,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     signed_by: str
 
 
+@implements("REQ-LED-012")
 def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     """The text of `receipt`: `parse(format(r)) == r`. Raises `Malformed` where it has none."""
     if not 0 <= receipt.index < MAX_SIZE:
@@ -72,6 +74,7 @@ def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     return f"{HEADER}\n{extra}index {receipt.index}\n{path}\n{receipt.checkpoint}"
 
 
+@implements("REQ-LED-012")
 def parse(text: str | bytes) -> Receipt:
     """The receipt whose text this is. Raises `Malformed` otherwise; the checkpoint is not looked into."""
     if len(text) > MAX_RECEIPT_BYTES:

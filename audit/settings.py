@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audit.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_LEDGER_"
 
@@ -60,6 +61,7 @@ VARIABLES: Final = frozenset(
 """Every variable that the ledger reads."""
 
 
+@implements("REQ-DEP-005")
 def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
     """The ledger's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}

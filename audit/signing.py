@@ -11,10 +11,12 @@ from pathlib import Path
 
 from audit.errors import Malformed, SettingInvalid
 from audit.note import Signer
+from traceability.marks import implements
 
 SEED_BYTES = 32  # RFC 8032 section 5.1.5
 
 
+@implements("REQ-SEC-018")
 def create(path: Path, origin: str) -> Signer:
     """A new key named `origin`, durable at `path` (mode 0600) when this returns.
 
@@ -38,6 +40,7 @@ def create(path: Path, origin: str) -> Signer:
     return signer
 
 
+@implements("REQ-SEC-018")
 def load(path: Path) -> Signer:
     """The key at `path`. Raises `SettingInvalid` where it is missing, malformed or readable by others."""
     try:

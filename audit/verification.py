@@ -25,6 +25,7 @@ from audit.packed import LINE_COLUMNS, TILE
 from audit.ports import Anchored, Reader
 from audit.record import Genesis
 from audit.walk import Expected, Found, Walk
+from traceability.marks import implements
 
 OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
@@ -59,6 +60,7 @@ class Stretch(Struct, frozen=True, kw_only=True):
     roots: dict[int, bytes]
 
 
+@implements("REQ-AUD-012")
 async def verify(
     open_reader: OpenReader,
     verifier: note.Verifier,
@@ -95,6 +97,7 @@ async def verify(
     return _report(genesis.origin, size, max((at for at in held if at <= size), default=0), found)
 
 
+@implements("REQ-AUD-015")
 def _held(anchors: Iterator[Anchored]) -> tuple[dict[int, bytes], list[Found]]:
     """The anchored roots, by size; two for one size show that the key has signed two histories, whichever is stored."""
     held: dict[int, bytes] = {}
@@ -245,6 +248,7 @@ async def _walk(reader: Reader, stretch: Stretch) -> list[Found]:
     return wrong + steps.found
 
 
+@implements("REQ-AUD-015")
 def _published(checkpoints: Sequence[tuple[int, bytes]], stretch: Stretch) -> tuple[dict[int, bytes], list[Found]]:
     """The roots that the database itself publishes: each must be signed, and is walked like an anchor's.
 
@@ -306,6 +310,7 @@ async def _before(reader: Reader, stretch: Stretch) -> _Before:
     )
 
 
+@implements("REQ-AUD-014")
 def _report(origin: str, size: int, anchored: int, found: Sequence[Found]) -> Report:
     steps_back = sum(one.fault == "time" for one in found)
     if len(found) > steps_back:

@@ -18,6 +18,7 @@ from audit.derived import columns_of
 from audit.errors import Malformed
 from audit.packed import TILE, Tile
 from audit.ports import Batch, Row
+from traceability.marks import implements
 
 Fault = Literal[
     "record_edited",
@@ -80,6 +81,7 @@ class Walk:
         self._latest_us = 0
         self._covered = expected.covered
 
+    @implements("REQ-AUD-013")
     def tile(self, rows: Sequence[Row], end: int) -> bool:
         """The records [size, end), at most 256, fewer only at the ledger's end; False where one is missing.
 
@@ -104,6 +106,7 @@ class Walk:
         self._advance(judged.leaves)
         return True
 
+    @implements("REQ-AUD-016")
     def _in_time(self, clocks: Sequence[int]) -> bool:
         """Whether no clock is too far behind an earlier one; then the latest is noted."""
         if not clocks:
@@ -129,6 +132,7 @@ class Walk:
         if len(leaves) == TILE:
             self._complete(levels[8][0])
 
+    @implements("REQ-AUD-013")
     def close(self) -> None:
         """After the last tile: nothing that was expected may be left over."""
         if self._expected.final and self._covered < self.size:
@@ -151,6 +155,7 @@ class Walk:
                 self._check_columns(index, event_id, body, row[4:])
         return leaves
 
+    @implements("REQ-AUD-016")
     def _check_columns(self, at: int, event_id: str, body: bytes, columns: tuple[object, ...]) -> None:
         try:
             entry = record.decode(body)
@@ -166,6 +171,7 @@ class Walk:
             self._report("time", at, at + 1, f"record {at}: its clock is {self._latest_us - moment} us behind")
             self._latest_us = moment  # one finding for each step back, not for each record after it
 
+    @implements("REQ-AUD-012")
     def _boundaries(self, tile: list[list[bytes]], leaves: list[bytes]) -> None:
         """Walk the chain through the tile; compare state at each batch's end and root at each anchor."""
         end = self.size + len(leaves)

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from audit.errors import RecordRefused
 from audit.ports import Appended, Readiness
 from audit.postgres.connections import Connections, Limits
+from traceability.marks import implements
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
 CONNECTIONS: Final = 2
@@ -37,6 +38,7 @@ class PostgresStore:
         )
         self._connections = Connections(url, limits, application_name="medai writer")
 
+    @implements("REQ-LED-017", "REQ-LED-027")
     async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
         if not 0 < len(records) == len(event_ids):
             raise RecordRefused(f"append: expected as many records as ids, got {len(records)} and {len(event_ids)}")

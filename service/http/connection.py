@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.policy import Policy
+from traceability.marks import implements
 
 
 class HeadTooLarge(Exception):
@@ -28,6 +29,7 @@ def bounded(policy: Policy, refused: Callable[[], None]) -> type[HttpToolsProtoc
     return Connection
 
 
+@implements("REQ-SEC-015")
 class _Bounded(HttpToolsProtocol):
     policy: ClassVar[Policy]
     refused: "ClassVar[staticmethod[[], None]]"

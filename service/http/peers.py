@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from service.http.ports import Pseudonyms
+from traceability.marks import implements
 
 _REMEMBERED: Final = 4096
 OTHERS: Final = "others"
@@ -19,6 +20,7 @@ class Peers:
         self._trusted = tuple(trusted)
         self._pseudonym = lru_cache(_REMEMBERED)(lambda address: pseudonyms.of("peer", address))
 
+    @implements("REQ-SEC-019")
     def pseudonym(self, client: tuple[str, int] | None, forwarded: bytes | None) -> str:
         address = client[0] if client is not None else "unknown"
         if self._trusted and forwarded is not None:
@@ -28,6 +30,7 @@ class Peers:
     def others(self) -> str:
         return self._pseudonym(OTHERS)
 
+    @implements("REQ-SEC-019")
     def _behind_proxies(self, address: str, forwarded: bytes) -> str:
         """Each proxy appends its peer: read from the right, as long as the one who says so is trusted."""
         for hop in reversed(forwarded.decode("latin-1").split(",")):

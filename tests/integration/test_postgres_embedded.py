@@ -46,6 +46,7 @@ def status(pid: int, name: str) -> list[str]:
     return next(line.split()[1:] for line in lines if line.startswith(f"{name}:"))
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_starting_twice_gives_the_same_server(home, running):
     assert embedded.start(home) == running
 
@@ -93,6 +94,7 @@ def test_the_first_of_two_users_to_leave_does_not_stop_the_server(home):
         assert embedded.running(home) is not None
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_the_last_user_to_leave_stops_the_server(home):
     with embedded.using(home), embedded.using(home) as cluster:
         assert answers(cluster)
@@ -108,6 +110,7 @@ def test_a_server_that_a_killed_user_left_behind_is_stopped_by_the_next(home):
     assert embedded.running(home) is None
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_what_was_written_is_there_after_a_stop_and_a_start(home, running):
     with psycopg.connect(running.admin_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
@@ -117,6 +120,7 @@ def test_what_was_written_is_there_after_a_stop_and_a_start(home, running):
         connection.execute("DROP TABLE kept")
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_it_starts_again_after_it_was_killed(home, running):
     os.kill(running.pid, signal.SIGKILL)
     again = embedded.start(home)
@@ -168,17 +172,20 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path):
     assert not folder.exists()
 
 
+@pytest.mark.verifies("REQ-DEP-009")
 def test_its_files_and_its_socket_are_closed_to_everyone_else(home, running):
     for folder in (home / "postgres", Path(running.secrets.socket_folder), home / "run"):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert (home / "postgres.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.verifies("REQ-DEP-009")
 def test_it_listens_on_no_network(running):
     with psycopg.connect(running.admin_url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
+@pytest.mark.verifies("REQ-DEP-009")
 @pytest.mark.parametrize("login", ["admin_url", "writer_url", "reader_url"])
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_nobody_comes_in_without_the_password(running, login, password):
@@ -241,6 +248,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
         embedded.start(tmp_path)
 
 
+@pytest.mark.verifies("REQ-DEP-009")
 @needs_root
 def test_root_does_not_run_it(running):
     assert status(running.pid, "Uid") == [str(pwd.getpwnam("nobody").pw_uid)] * 4

@@ -17,6 +17,7 @@ class Plain:
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 @pytest.mark.parametrize(
     ("client", "forwarded", "expected"),
     [
@@ -36,10 +37,12 @@ def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(client, forwa
     assert Peers(Plain(), TRUSTED).pseudonym((client, 1), forwarded) == f"peer {expected}"
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 def test_without_trusted_proxies_nobody_may_say_who_asks():
     assert Peers(Plain(), ()).pseudonym(("10.0.0.1", 1), b"203.0.113.1") == "peer 10.0.0.1"
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 def test_a_request_without_an_address_has_a_peer_as_well():
     assert Peers(Plain(), ()).pseudonym(None, None) == "peer unknown"
 
