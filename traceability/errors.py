@@ -5,7 +5,9 @@ TraceError
 |- ConfigurationInvalid a `[tool.medai.trace]` that cannot be obeyed         trace_setting_invalid
 |- SourceInvalid        a source file that cannot be parsed                  source_invalid
 |- EvidenceMissing      no test run has left its results                     evidence_missing
-`- EvidenceInvalid      results or coverage that are not in their format     evidence_invalid
+|- EvidenceInvalid      results or coverage that are not in their format     evidence_invalid
+|- ReviewInvalid        a file of reviews that cannot be read as one         review_invalid
+`- ReviewRefused        a review that may not be made, or not by this person review_refused
 """
 
 from typing import ClassVar
@@ -35,3 +37,11 @@ class EvidenceMissing(TraceError):
 
 class EvidenceInvalid(TraceError):
     code = "evidence_invalid"
+
+
+class ReviewInvalid(TraceError):
+    code = "review_invalid"
+
+
+class ReviewRefused(TraceError):
+    code = "review_refused"
