@@ -57,7 +57,7 @@ def test_a_line_that_is_not_committed_has_no_author(history):
 
 def test_a_file_that_git_does_not_know_has_no_author(history):
     (history / "b.py").write_text("one = 1\n")
-    with pytest.raises(ReviewRefused, match="b.py"):
+    with pytest.raises(ReviewRefused, match=r"b\.py"):
         authors.of_lines(history, "b.py", 1, 1)
 
 
