@@ -1,4 +1,7 @@
-"""A project on disk: its settings, its requirements, and what the matrix is made of. The part that reads files."""
+"""A project on disk: its settings, its requirements, and what the matrix is made of. The part that reads files.
+
+`gather` is what `matrix.build` takes. It reads each file once, and only as text.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,12 +10,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from traceability import requirements, settings
-from traceability.errors import ConfigurationInvalid, RequirementInvalid
+from traceability import executed, identifiers, mutant_records, reading, requirements, results, settings
+from traceability.citations import Citation, Fault
+from traceability.errors import ConfigurationInvalid, EvidenceMissing, RequirementInvalid
+from traceability.inputs import Inputs
+from traceability.mutant_records import MutantRecords
 from traceability.requirements import Document, Hazard, Origin, Requirement
+from traceability.results import COVERAGE, RESULTS, Results
 from traceability.settings import Settings
 
 PYPROJECT: Final = "pyproject.toml"
+_BY_BRANCHES: Final = 3  # the level from which on branches are looked at
 _PASSED_OVER: Final = frozenset(
     {"__pycache__", ".git", ".venv", "node_modules", "build", ".mypy_cache", ".pytest_cache"}
 )
@@ -64,6 +72,74 @@ def requirements_of(root: Path, chosen: Settings) -> Requirements:
         hazards=tuple(item for document in documents for item in document.hazards),
         origins=tuple(item for document in documents for item in document.origins),
     )
+
+
+def gather(root: Path) -> Inputs:
+    """Everything that is known of the project at `root`. Raises `TraceError` where something cannot be read."""
+    chosen = settings_of(root)
+    written = requirements_of(root, chosen)
+    run = results_of(root, chosen)
+    code, tests = list(files(root, chosen.code)), list(files(root, chosen.tests, {".py"}))
+    tree = reading.Tree(root, code, tests, frozenset(chosen.readers))
+    cited = reading.merged(tree.readings, run)
+    demanded = _demanded(chosen, written, cited.citations)
+    stepwise = frozenset(unit for unit, level in demanded.items() if level >= _BY_BRANCHES)
+    seen = executed.read(root / chosen.evidence / COVERAGE, run, cited.units, stepwise)
+    possible, taken = reading.branches(tree, cited.units, stepwise, seen)
+    return Inputs(
+        settings=chosen, requirements=written.requirements, hazards=written.hazards, origins=written.origins,
+        citations=cited.citations, units=cited.units, public=cited.public, tests=cited.tests,
+        faults=(*cited.faults, *ids_outdated(root, chosen, written)),
+        fingerprints=reading.fingerprinted(tree, cited, written.requirements, written.hazards),
+        results=run, executed=seen, branches=possible, taken=taken,
+        mutants=mutants_of(root, chosen).by_link(),
+        stale=frozenset(file for file, digest in tree.digests.items() if run.files.get(file) != digest),
+        records=frozenset(item.record for item in written.requirements if item.record and (root / item.record).is_file()),
+    )  # fmt: skip
+
+
+def ids_outdated(root: Path, chosen: Settings, written: Requirements) -> tuple[Fault, ...]:
+    """A fault where the module of the marks was made from other requirements."""
+    if not chosen.marks:
+        return ()
+    file = root / chosen.marks
+    if file.is_file() and file.read_text("utf-8") == identifiers.render(written.requirements):
+        return ()
+    said = "the ids in it are not those of the requirements"
+    return (
+        Fault(
+            code="outdated", subject=chosen.marks, file=chosen.marks, line=1, text=said, remedy="run `medai trace ids`"
+        ),
+    )
+
+
+def _demanded(chosen: Settings, written: Requirements, citations: Iterable[Citation]) -> dict[str, int]:
+    """The highest level that any requirement demands of each unit."""
+    levels = {item.id: chosen.levels[item.safety_class] for item in written.requirements if item.status == "active"}
+    found: dict[str, int] = {}
+    for citation in citations:
+        if citation.kind == "implementation":
+            level = levels.get(citation.requirement, 0)
+            found[citation.target] = max(found.get(citation.target, 0), level)
+    return found
+
+
+def results_of(root: Path, chosen: Settings) -> Results:
+    """What the last test run left. Raises `EvidenceMissing` where none has."""
+    file = root / chosen.evidence / RESULTS
+    try:
+        return results.decode(file.read_bytes(), f"{chosen.evidence}/{RESULTS}")
+    except FileNotFoundError as error:
+        said = (
+            f"{chosen.evidence}/{RESULTS} is not there: run the tests with `pytest -p traceability.plugin --evidence`"
+        )
+        raise EvidenceMissing(said) from error
+
+
+def mutants_of(root: Path, chosen: Settings) -> MutantRecords:
+    """What is known of mutants; nothing where they were never tried."""
+    file = root / chosen.mutants
+    return mutant_records.decode(file.read_bytes(), chosen.mutants) if file.is_file() else MutantRecords()
 
 
 def files(root: Path, places: Sequence[str], suffixes: Iterable[str] | None = None) -> Iterator[Path]:

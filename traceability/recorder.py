@@ -93,6 +93,7 @@ class Recorder:
         tracing = self._watch.finish()
         after = project.digests(self._root, self._chosen)
         written = Results(
+            root=self._root.as_posix(),
             started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began[0])),
             duration_us=int((time.monotonic() - self._began[1]) * 1_000_000),
             complete=self._is_complete(session, exit_code),

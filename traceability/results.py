@@ -18,6 +18,9 @@ COVERAGE: Final = "coverage.db"
 BRANCHES: Final = "branches.json"
 JUNIT: Final = "junit.xml"
 
+CORE_CLASS: Final = "CTracer"
+"""What coverage calls its core `ctrace`."""
+
 RUN_PHASE: Final = "|run"
 """A context is a test's node id and its phase. Only this one counts: a fixture's work proves nothing of the test."""
 
@@ -41,7 +44,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Tracing(Struct, frozen=True, kw_only=True):
-    """How coverage was taken. `probe` is the file of the self-check, whose line every one of `probes` must show."""
+    """How coverage was taken. `probe` is the file of the self-check; every context in `probes` must show its line."""
 
     core: str = ""
     version: str = ""
@@ -55,6 +58,8 @@ class Tracing(Struct, frozen=True, kw_only=True):
 class Results(Struct, frozen=True, kw_only=True):
     """One test run."""
 
+    root: str
+    """The folder that the run took place in: coverage names files by it."""
     started_at: str
     duration_us: int
     complete: bool

@@ -139,6 +139,7 @@ class RequirementRow(Struct, frozen=True, kw_only=True):
     verification: Method
     sources: tuple[Source, ...]
     parent: str | None
+    record: str | None
     status: Status
     file: str
     line: int

@@ -33,7 +33,7 @@ class Watch:
     """Coverage for one session. `start`, `enter` for each phase, `finish`; in that order, from one thread."""
 
     def __init__(self, root: Path, folder: Path, code: Sequence[str], children: bool) -> None:  # noqa: FBT001 # a setting
-        self._folder = folder
+        self._root, self._folder = root, folder
         self._probe_file = folder / "probe.py"
         self._include = [*_patterns(root, code), str(self._probe_file)]
         self._children = folder / "children" if children else None
@@ -96,7 +96,7 @@ class Watch:
         return Tracing(
             core=str(found.get("core", "")),
             version=coverage.__version__,
-            probe=str(self._probe_file),
+            probe=self._probe_file.relative_to(self._root).as_posix(),
             probe_line=_PROBE_LINE,
             probes=tuple(name + RUN_PHASE for name in PROBES),
         )
