@@ -1,5 +1,7 @@
 """Small matrices for the tests of what is made from one, and large ones for how it bears their size."""
 
+from hashlib import sha256
+
 import msgspec
 
 from traceability import rows
@@ -11,15 +13,15 @@ ENVIRONMENT = {"python": "3.11.7", "platform": "linux"}
 
 def print_of(text):
     """A fingerprint, or what looks like one."""
-    return (text.encode().hex() + "0" * 64)[:64]
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def a_requirement(name="REQ-A-001", **changes):
     made = rows.RequirementRow(
         id=name, title="It answers", text="The service shall answer.", criterion="It answers.", type="functional",
         safety_class="B", verification="test", sources=(Source(need="NEED-1"), Source(hazard="HAZ-001")), parent=None,
-        status="active", file="requirements/a.toml", line=3, fingerprint=print_of(name), level=2, demanded=2,
-        verdict="proved", why="", units=("product/answer.py::answer",),
+        record=None, status="active", file="requirements/a.toml", line=3, fingerprint=print_of(name), level=2,
+        demanded=2, verdict="proved", why="", units=("product/answer.py::answer",),
         tests=("tests/test_answer.py::test_it_answers",), hazards=("HAZ-001",), children=(),
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)

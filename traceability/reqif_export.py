@@ -27,7 +27,9 @@ WITHOUT_TIME: Final = "1970-01-01T00:00:00Z"
 
 # XML 1.0 section 2.2: what no document can hold, even escaped.
 _IMPOSSIBLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+_ENTITIES: Final = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+)
 
 _Object = RequirementRow | HazardRow | UnitRow | TestRow
 _ENUMERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -93,7 +95,7 @@ def _document(found: Matrix) -> Iterator[str]:
 def _within(tag: str, lines: Iterable[str]) -> Iterator[str]:
     yield f"<{tag}>"
     yield from lines
-    yield f"</{tag}>"
+    yield f"</{tag.partition(' ')[0]}>"
 
 
 # ---- types ----
@@ -140,7 +142,8 @@ def _kind(data_type: str) -> str:
 
 
 def _objects(found: Matrix, time: str) -> Iterator[str]:
-    for row in (*found.requirements, *found.hazards, *found.units, *found.tests):
+    every: tuple[_Object, ...] = (*found.requirements, *found.hazards, *found.units, *found.tests)
+    for row in every:
         kind, values = _values(row)
         yield f"<SPEC-OBJECT {_identity('object', row.id, time)}>"
         yield from _attributes(kind, _TYPES[kind], values)
@@ -197,7 +200,7 @@ def _attribute(owner: str, name: str, data_type: str, value: str) -> str:
 
 
 def _relations(found: Matrix, time: str) -> Iterator[str]:
-    there = {row.id for row in (*found.requirements, *found.hazards)}
+    there = {row.id for row in found.requirements} | {row.id for row in found.hazards}
     for row in found.requirements:
         if row.parent in there:
             yield from _relation("is child of", row.id, str(row.parent), {}, time)
@@ -216,7 +219,7 @@ def _relations(found: Matrix, time: str) -> Iterator[str]:
 
 
 def _relation(kind: str, source: str, target: str, values: Mapping[str, str], time: str) -> Iterator[str]:
-    yield f"<SPEC-RELATION {_identity('relation of', f'{kind} {source} {target}', time)}>"
+    yield f"<SPEC-RELATION {_bare('relation of', f'{kind} {source} {target}', time)}>"
     if values:
         yield from _attributes(kind, _RELATIONS[kind], values)
     yield f"<SOURCE><SPEC-OBJECT-REF>{_id('object', source)}</SPEC-OBJECT-REF></SOURCE>"
@@ -251,7 +254,7 @@ def _specification(name: str, children: Iterable[str], time: str) -> Iterator[st
 def _hierarchy(within: str, ids: Iterable[str], below: Mapping[str, list[str]], time: str) -> Iterator[str]:
     """Each id once, its children below it; ids whose parents run in a circle hang below none and are left out."""
     for name in ids:
-        yield f"<SPEC-HIERARCHY {_identity(f'place in {within}', name, time)}>"
+        yield f"<SPEC-HIERARCHY {_bare(f'place in {within}', name, time)}>"
         yield f"<OBJECT><SPEC-OBJECT-REF>{_id('object', name)}</SPEC-OBJECT-REF></OBJECT>"
         if name in below:
             yield from _within("CHILDREN", _hierarchy(within, below[name], below, time))
@@ -262,7 +265,11 @@ def _hierarchy(within: str, ids: Iterable[str], below: Mapping[str, list[str]], 
 
 
 def _identity(kind: str, name: str, time: str) -> str:
-    return f'IDENTIFIER="{_id(kind, name)}" LAST-CHANGE="{_escaped(time)}" LONG-NAME="{_escaped(name)}"'
+    return f'{_bare(kind, name, time)} LONG-NAME="{_escaped(name)}"'
+
+
+def _bare(kind: str, name: str, time: str) -> str:
+    return f'IDENTIFIER="{_id(kind, name)}" LAST-CHANGE="{_escaped(time)}"'
 
 
 def _id(kind: str, name: str) -> str:
@@ -275,5 +282,4 @@ def _level(level: int | None) -> str:
 
 
 def _escaped(value: str) -> str:
-    possible = _IMPOSSIBLE.sub("\ufffd", value)
-    return "".join(_ENTITIES.get(character, character) for character in possible)
+    return _IMPOSSIBLE.sub("\ufffd", value).translate(_ENTITIES)
