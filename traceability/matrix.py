@@ -22,7 +22,7 @@ from traceability.citations import Citation, Test, Unit
 from traceability.errors import EvidenceInvalid
 from traceability.inputs import Inputs
 from traceability.levels import Judge
-from traceability.requirements import Hazard, Requirement, SafetyClass
+from traceability.requirements import Hazard, Origin, Requirement, SafetyClass
 from traceability.results import Node
 from traceability.rows import (
     FORMAT,
@@ -31,6 +31,7 @@ from traceability.rows import (
     HazardRow,
     Link,
     Matrix,
+    OriginRow,
     Outcome,
     RequirementRow,
     Summary,
@@ -76,6 +77,7 @@ def build(inputs: Inputs) -> Matrix:
         links=tuple(sorted((link for own in links.values() for link in own), key=_link_order)),
         findings=findings.found(inputs, links, conclusions),
         summary=_NOTHING,
+        origins=tuple(_origin_row(origin) for origin in sorted(inputs.origins, key=_id)),
     )
     return summarised(found)
 
@@ -161,6 +163,13 @@ def _hazard_row(inputs: Inputs, hazard: Hazard, conclusions: Mapping[str, Conclu
     )  # fmt: skip
 
 
+def _origin_row(origin: Origin) -> OriginRow:
+    return OriginRow(
+        id=origin.id, kind=origin.kind, title=origin.title, document=origin.document, edition=origin.edition,
+        read=origin.read, file=origin.file, line=origin.line,
+    )  # fmt: skip
+
+
 def _unit_rows(inputs: Inputs) -> tuple[UnitRow, ...]:
     return tuple(
         UnitRow(
@@ -209,7 +218,7 @@ def _class_summary(name: SafetyClass, active: Sequence[RequirementRow]) -> Class
     )
 
 
-def _id(item: Requirement | Hazard | Unit | Test) -> str:
+def _id(item: Requirement | Hazard | Unit | Test | Origin) -> str:
     return item.id
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from traceability.requirements import Kind, Method, SafetyClass, Source, Status
+from traceability.requirements import Kind, Method, SafetyClass, Source, SourceKind, Status
 
 FORMAT: Final = "medai.matrix/1"
 
@@ -176,6 +176,19 @@ class HazardRow(Struct, frozen=True, kw_only=True):
     why: str
 
 
+class OriginRow(Struct, frozen=True, kw_only=True):
+    """An entry of the project's catalogue of sources, which requirements cite by its id."""
+
+    id: str
+    kind: SourceKind
+    title: str
+    document: str
+    edition: str
+    read: str
+    file: str
+    line: int
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """Something that is not as it should be: where, what, and what to do."""
 
@@ -250,4 +263,5 @@ class Matrix(Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...]
     findings: tuple[Finding, ...]
     summary: Summary
+    origins: tuple[OriginRow, ...] = ()
     format: str = FORMAT
