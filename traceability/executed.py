@@ -49,7 +49,7 @@ def _doubt(connection: sqlite3.Connection, results: Results) -> str:
     rows = connection.execute(
         "SELECT context FROM context JOIN arc ON arc.context_id = context.id JOIN file ON file.id = arc.file_id "
         "WHERE file.path = ? AND arc.tono = ?",
-        (f"{results.root}/{tracing.probe}", tracing.probe_line),
+        (str(Path(results.root) / tracing.probe), tracing.probe_line),
     )
     missing = sorted(set(tracing.probes) - {row[0] for row in rows})
     if missing or len(tracing.probes) < 2:

@@ -84,6 +84,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         recorder.begin()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if recorder := item.config.stash.get(_RECORDER, None):
+        recorder.prepared(item)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     recorder = item.config.stash.get(_RECORDER, None)

@@ -5,6 +5,7 @@ A test that was retried, skipped or expected to fail keeps that as its outcome: 
 
 import platform
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -46,6 +47,8 @@ class Recorder:
         self._watch = Watch(root, folder, chosen.code, chosen.child_processes)
         self._items: Sequence[pytest.Item] = ()
         self._courses: dict[str, _Course] = {}
+        self._claiming: set[str] = set()
+        self._claiming_files: set[Path] = set()
         self._deselected = 0
         self._digests: dict[str, str] = {}
         self._began: tuple[float, float] | None = None
@@ -53,6 +56,10 @@ class Recorder:
     def collected(self, items: Sequence[pytest.Item]) -> None:
         self._items = tuple(items)
         self._courses = {item.nodeid: _Course() for item in items}
+        every = bool(self._chosen.readers or self._chosen.lobster)  # pytest does not see the marks of other tools
+        claiming = [item for item in items if every or claims(item)]
+        self._claiming = {item.nodeid for item in claiming}
+        self._claiming_files = {item.path for item in claiming}
 
     def deselected(self, count: int) -> None:
         self._deselected += count
@@ -64,10 +71,24 @@ class Recorder:
         self._began = time.time(), time.monotonic()
         self._watch.start()
 
+    def prepared(self, item: pytest.Item) -> None:
+        """Before the set-up of `item`. What its fixtures start is seen later on, if any test of its file claims."""
+        if item.path in self._claiming_files:
+            self._watch.on()
+        else:
+            self._watch.off()
+
     def entered(self, item: pytest.Item) -> None:
-        self._watch.enter(item.nodeid)
+        """Before the run phase of `item`. Only claims need to be proved: other tests run at their full speed."""
+        if item.nodeid in self._claiming:
+            self._watch.on()
+            self._watch.enter(item.nodeid)
+        elif threading.active_count() == 1:  # a thread that is seen must not be lost, since others may use it
+            self._watch.off()
 
     def left(self, item: pytest.Item) -> None:
+        if item.nodeid not in self._claiming:
+            return
         course = self._courses[item.nodeid]
         course.traced = self._watch.is_watching()
         if not course.traced:

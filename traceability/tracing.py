@@ -30,7 +30,7 @@ _NOTHING: Final = ""  # the context of all that proves nothing
 
 
 class Watch:
-    """Coverage for one session. `start`, `enter` for each phase, `finish`; in that order, from one thread."""
+    """Coverage for one session: `start`, then `on`, `enter` and `off` as the tests go, `finish`; from one thread."""
 
     def __init__(self, root: Path, folder: Path, code: Sequence[str], children: bool) -> None:  # noqa: FBT001 # a setting
         self._root, self._folder = root, folder
@@ -40,6 +40,7 @@ class Watch:
         self._coverage = coverage.Coverage(
             data_file=str(folder / COVERAGE), branch=True, include=self._include, config_file=False, messages=False
         )
+        self._is_on = False
         self._coverage.set_option("run:core", CORE)
         self._coverage.set_option("run:disable_warnings", ["no-data-collected"])
 
@@ -50,9 +51,22 @@ class Watch:
         if self._children is not None:
             self._prepare_children(self._children)
         self._coverage.erase()
-        self._coverage.start()
+        self.on()
         self._probe(PROBES[:2])
         self._coverage.switch_context(_NOTHING)
+        self.off()
+
+    def on(self) -> None:
+        """See what runs, in this thread and in those that begin from now on."""
+        if not self._is_on:
+            self._coverage.start()
+            self._is_on = True
+
+    def off(self) -> None:
+        """See nothing, at no cost. Threads that are running are not seen again after it."""
+        if self._is_on:
+            self._coverage.stop()
+            self._is_on = False
 
     def enter(self, node: str | None) -> None:
         """What runs now is the run phase of `node`; None: it is nobody's."""
@@ -72,15 +86,14 @@ class Watch:
 
     def resume(self) -> None:
         """Take the place of the trace function again, after `is_watching` said no."""
-        self._coverage.stop()
-        self._coverage.start()
+        self.off()
+        self.on()
 
     def finish(self) -> Tracing:
         """Write the data, the children's included."""
-        if not self.is_watching():
-            self.resume()
+        self.on()
         self._probe(PROBES[2:])
-        self._coverage.stop()
+        self.off()
         self._coverage.save()
         data = self._coverage.get_data()
         for child in sorted(self._children.glob("data.*")) if self._children else ():
@@ -96,10 +109,15 @@ class Watch:
         return Tracing(
             core=str(found.get("core", "")),
             version=coverage.__version__,
-            probe=self._probe_file.relative_to(self._root).as_posix(),
+            probe=self._probe_name(),
             probe_line=_PROBE_LINE,
             probes=tuple(name + RUN_PHASE for name in PROBES),
         )
+
+    def _probe_name(self) -> str:
+        if self._probe_file.is_relative_to(self._root):
+            return self._probe_file.relative_to(self._root).as_posix()
+        return str(self._probe_file)
 
     def _probe(self, names: Sequence[str]) -> None:
         code = compile(_PROBE, str(self._probe_file), "exec")
