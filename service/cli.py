@@ -28,6 +28,9 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "key"): ("audit.cli", "key", "print the log's verifier key"),
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
+    ("trace", "check"): ("traceability.cli", "check", "prove requirements by code and tests; say what is not proved"),
+    ("trace", "ids"): ("traceability.cli", "ids", "make the module of the marks, with the ids as a type"),
+    ("trace", "mutants"): ("traceability.cli_mutants", "mutants", "try whether the claiming tests notice changed code"),
 }
 
 EXIT_ALTERED: Final = 1

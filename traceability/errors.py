@@ -4,6 +4,7 @@ TraceError
 |- RequirementInvalid   a file of requirements that cannot be read as one    requirement_invalid
 |- ConfigurationInvalid a `[tool.medai.trace]` that cannot be obeyed         trace_setting_invalid
 |- SourceInvalid        a source file that cannot be parsed                  source_invalid
+|- MutantsImpossible    the claiming tests cannot be run on changed code   mutants_impossible
 |- EvidenceMissing      no test run has left its results                     evidence_missing
 |- EvidenceInvalid      results or coverage that are not in their format     evidence_invalid
 |- ReviewInvalid        a file of reviews that cannot be read as one         review_invalid
@@ -45,3 +46,7 @@ class ReviewInvalid(TraceError):
 
 class ReviewRefused(TraceError):
     code = "review_refused"
+
+
+class MutantsImpossible(TraceError):
+    code = "mutants_impossible"

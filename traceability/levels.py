@@ -67,7 +67,7 @@ class Judge:
         nodes = self._inputs.nodes_by_test.get(test.id, ())
         named = tuple(node for node in nodes if citation.requirement in node.verifies)
         nodes = named or nodes  # marks on single parameters claim for these alone
-        why = _unfit(nodes)
+        why = unfit(nodes)
         if test.file in self._inputs.stale:
             why = f"{test.file} has changed since the test run"
         return _Claim(citation=citation, test=test, nodes=nodes, passed=not why, why=why)
@@ -201,8 +201,8 @@ def _at_most(demanded: Level, highest: Level) -> Level:
     return highest if demanded > highest else demanded
 
 
-def _unfit(nodes: Sequence[Node]) -> str:
-    """Why `nodes` do not count as passed; empty where every one passed, at once."""
+def unfit(nodes: Sequence[Node]) -> str:
+    """Why these runs of a test do not count as passed; empty where every one passed, at once."""
     if not nodes:
         return "no test of this name was run"
     for node in nodes:

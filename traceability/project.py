@@ -74,17 +74,21 @@ def requirements_of(root: Path, chosen: Settings) -> Requirements:
     )
 
 
-def gather(root: Path) -> Inputs:
-    """Everything that is known of the project at `root`. Raises `TraceError` where something cannot be read."""
+def gather(root: Path, evidence: Path | None = None) -> Inputs:
+    """Everything that is known of the project at `root`. Raises `TraceError` where something cannot be read.
+
+    `evidence` is the folder that a test run left, where it is not the one that the settings name.
+    """
     chosen = settings_of(root)
     written = requirements_of(root, chosen)
-    run = results_of(root, chosen)
+    place = evidence or root / chosen.evidence
+    run = results_of(place)
     code, tests = list(files(root, chosen.code)), list(files(root, chosen.tests, {".py"}))
     tree = reading.Tree(root, code, tests, frozenset(chosen.readers))
     cited = reading.merged(tree.readings, run)
     demanded = _demanded(chosen, written, cited.citations)
     stepwise = frozenset(unit for unit, level in demanded.items() if level >= _BY_BRANCHES)
-    seen = executed.read(root / chosen.evidence / COVERAGE, run, cited.units, stepwise)
+    seen = executed.read(place / COVERAGE, run, cited.units, stepwise)
     possible, taken = reading.branches(tree, cited.units, stepwise, seen)
     return Inputs(
         settings=chosen, requirements=written.requirements, hazards=written.hazards, origins=written.origins,
@@ -94,7 +98,9 @@ def gather(root: Path) -> Inputs:
         results=run, executed=seen, branches=possible, taken=taken,
         mutants=mutants_of(root, chosen).by_link(),
         stale=frozenset(file for file, digest in tree.digests.items() if run.files.get(file) != digest),
-        records=frozenset(item.record for item in written.requirements if item.record and (root / item.record).is_file()),
+        records=frozenset(
+            item.record for item in written.requirements if item.record and (root / item.record).is_file()
+        ),
     )  # fmt: skip
 
 
@@ -124,15 +130,13 @@ def _demanded(chosen: Settings, written: Requirements, citations: Iterable[Citat
     return found
 
 
-def results_of(root: Path, chosen: Settings) -> Results:
+def results_of(evidence: Path) -> Results:
     """What the last test run left. Raises `EvidenceMissing` where none has."""
-    file = root / chosen.evidence / RESULTS
+    file = evidence / RESULTS
     try:
-        return results.decode(file.read_bytes(), f"{chosen.evidence}/{RESULTS}")
+        return results.decode(file.read_bytes(), str(file))
     except FileNotFoundError as error:
-        said = (
-            f"{chosen.evidence}/{RESULTS} is not there: run the tests with `pytest -p traceability.plugin --evidence`"
-        )
+        said = f"{file} is not there: run the tests with `pytest -p traceability.plugin --evidence`"
         raise EvidenceMissing(said) from error
 
 

@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether a link that nobody has reviewed is a finding."""
     review_records: str = "traceability/reviews"
     """Where `medai trace review` keeps what reviewers said."""
+    independent_reviews: tuple[SafetyClass, ...] = ("C",)
+    """The classes whose code and tests may not be reviewed by those who wrote them."""
     readers: tuple[Reader, ...] = ()
     """Whose marks are read besides our own."""
     lobster: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up to which class an implication or an exception, which are only words, may stand for a proof."""
     mutants_budget_s: Annotated[int, Meta(ge=1, le=86_400)] = 120
     """How long the mutants of one requirement may take."""
+    mutants_beside: tuple[str, ...] = ()
+    """Folders beside the project's that its tests need, such as test vectors: they are linked beside the copy."""
     mutants_seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     """Orders the mutants, so that two runs that use up their time try the same ones."""
     child_processes: bool = True

@@ -22,7 +22,7 @@ from traceability.results import COVERAGE, RUN_PHASE, Tracing
 
 CORE: Final = "ctrace"
 PROBES: Final = ("self-check:first", "self-check:second", "self-check:last")
-CONTEXT_VARIABLE: Final = "MEDAI_TRACE_CONTEXT"
+CONTEXT_VARIABLE: Final = "COVERAGE_TRACE_CONTEXT"
 _START_VARIABLE: Final = "COVERAGE_PROCESS_START"  # coverage's own: which configuration a new process takes
 _PROBE: Final = "def probe() -> int:\n    return 1\n"
 _PROBE_LINE: Final = 2
