@@ -89,6 +89,11 @@ class _Finder:
             seen.add(key)
 
     def _unknown(self, citation: Citation) -> Finding:
+        base, _, revision = citation.requirement.rpartition("~")  # an id of OpenFastTrace ends in its revision
+        for name in self._by_id:
+            if base and revision.isdigit() and name.rpartition("~")[0] == base:
+                said = f"it cites {citation.requirement}, and the requirement is at {name}"
+                return self._at(citation, "outdated", said, f"look whether it still holds, and cite {name}")
         return self._at(
             citation, "unknown_id", f"it cites {citation.requirement}, and there is no such requirement",
             f"write {citation.requirement} down under {self._inputs.settings.requirements[0]}, or correct the id",

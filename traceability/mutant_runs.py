@@ -112,21 +112,17 @@ def opened(root: Path, chosen: Settings) -> Iterator[Workshop]:
             if (root.parent / name).exists():
                 (Path(folder) / name).symlink_to((root.parent / name).resolve())
         command = [sys.executable, str(Path(mutant_server.__file__).resolve())]
-        server = subprocess.Popen(  # nosec B603 # our own interpreter and our own file
+        with subprocess.Popen(  # nosec B603 # our own interpreter and our own file
             command, cwd=copy, env=_environment(copy, chosen), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        try:
+        ) as server:  # it ends when its input does
             yield Workshop(copy, server)
-        finally:
-            assert server.stdin is not None
-            server.stdin.close()
-            server.wait()
 
 
 def _environment(copy: Path, chosen: Settings) -> dict[str, str]:
     """This process's, with the copy's code first: also for processes that the tests start."""
     roots = dict.fromkeys([str(copy), *(str(_import_root(copy / place)) for place in chosen.code)])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    roots |= dict.fromkeys(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
     return {
         **kept,
         "PYTHONPATH": os.pathsep.join(roots),

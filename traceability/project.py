@@ -10,7 +10,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from traceability import executed, identifiers, mutant_records, reading, requirements, results, settings
+from traceability import (
+    executed,
+    identifiers,
+    lobster,
+    mutant_records,
+    openfasttrace,
+    reading,
+    requirements,
+    results,
+    settings,
+)
 from traceability.citations import Citation, Fault
 from traceability.errors import ConfigurationInvalid, EvidenceMissing, RequirementInvalid
 from traceability.inputs import Inputs
@@ -67,11 +77,28 @@ def requirements_of(root: Path, chosen: Settings) -> Requirements:
             faults.append(str(error))
     if faults:
         raise RequirementInvalid("\n".join(faults))
+    imported = [
+        *(item for found in _lobster(root, chosen) for item in found.requirements),
+        *_specified(root, chosen),
+    ]
     return Requirements(
-        requirements=tuple(item for document in documents for item in document.requirements),
+        requirements=(*(item for document in documents for item in document.requirements), *imported),
         hazards=tuple(item for document in documents for item in document.hazards),
         origins=tuple(item for document in documents for item in document.origins),
     )
+
+
+def _specified(root: Path, chosen: Settings) -> Iterator[Requirement]:
+    for path in files(root, chosen.specifications, {".md", ".markdown"}):
+        file = path.relative_to(root).as_posix()
+        yield from openfasttrace.parse(path.read_text("utf-8"), file, chosen.imported_class)
+
+
+def _lobster(root: Path, chosen: Settings) -> list[lobster.Found]:
+    found = files(root, chosen.lobster)
+    return [
+        lobster.parse(path.read_bytes(), path.relative_to(root).as_posix(), chosen.imported_class) for path in found
+    ]
 
 
 def gather(root: Path, evidence: Path | None = None) -> Inputs:
@@ -85,7 +112,8 @@ def gather(root: Path, evidence: Path | None = None) -> Inputs:
     run = results_of(place)
     code, tests = list(files(root, chosen.code)), list(files(root, chosen.tests, {".py"}))
     tree = reading.Tree(root, code, tests, frozenset(chosen.readers))
-    cited = reading.merged(tree.readings, run)
+    foreign = [place for found in _lobster(root, chosen) for place in found.placed]
+    cited = reading.merged([*tree.readings, *reading.located(tree, foreign)], run)
     demanded = _demanded(chosen, written, cited.citations)
     stepwise = frozenset(unit for unit, level in demanded.items() if level >= _BY_BRANCHES)
     seen = executed.read(place / COVERAGE, run, cited.units, stepwise)

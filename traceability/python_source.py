@@ -42,6 +42,20 @@ def read(tree: ast.Module, text: str, file: str, role: Role, dialects: frozenset
     return reader.reading()
 
 
+def at(tree: ast.Module, file: str, line: int) -> Unit | None:
+    """The function or class that begins at `line`, or else the innermost one around it."""
+    found: Unit | None = None
+    waiting: list[tuple[Sequence[ast.stmt], str]] = [(tree.body, "")]
+    while waiting:
+        body, prefix = waiting.pop()
+        for scope in _scopes(body):
+            unit = bodies.unit(scope, prefix + scope.name, file, is_method=bool(prefix))
+            if unit.first_line <= line <= unit.last_line:
+                found = unit
+                waiting.append((scope.body, f"{unit.name}."))
+    return found
+
+
 class _Reader:
     def __init__(self, tree: ast.Module, file: str, role: Role) -> None:
         self._tree, self._file, self._role = tree, file, role

@@ -12,6 +12,7 @@ from traceability import blocks, fingerprints, python_source
 from traceability.citations import Citation, Fault, Reading, Test, Unit
 from traceability.errors import SourceInvalid
 from traceability.inputs import Arc, Executed
+from traceability.lobster import Placed
 from traceability.python_source import MODULE_NAME
 from traceability.requirements import Hazard, Requirement
 from traceability.results import Results
@@ -56,6 +57,39 @@ class Tree:
         self.texts[file] = text
         self.parsed[file] = python_source.parse(text, file)
         self.readings.append(python_source.read(self.parsed[file], text, file, role, self._dialects))
+
+
+def located(tree: Tree, placed: Iterable[Placed]) -> Iterator[Reading]:
+    """What other tools say of places in the source, as if a mark stood there."""
+    for place in placed:
+        parsed = tree.parsed.get(place.file)
+        found = python_source.at(parsed, place.file, place.line) if parsed is not None else None
+        target = found.id if found else f"{place.file}:{place.line}"
+        citation = Citation(
+            requirement=place.requirement, kind=place.kind, file=place.file, line=place.line, target=target,
+            reason=place.reason, dialect="lobster",
+        )  # fmt: skip
+        if place.kind == "test":
+            test = Test(
+                id=target, file=place.file, name=found.name if found else target, line=place.line,
+                first_line=found.first_line if found else place.line,
+                last_line=found.last_line if found else place.line,
+            )  # fmt: skip
+            yield Reading(file=place.file, citations=(citation,), tests=(test,))
+        elif place.kind == "implementation":
+            unit = found or _elsewhere(place, target)
+            yield Reading(file=place.file, citations=(citation,), units=(unit,))
+        else:
+            yield Reading(file=place.file, citations=(citation,))
+
+
+def _elsewhere(place: Placed, name: str) -> Unit:
+    """A unit in a file that is not read: nothing is known of it but its place."""
+    line = place.line
+    return Unit(
+        id=name, file=place.file, name=name, kind="block", line=line, first_line=line, last_line=line,
+        language="unknown", text=name,
+    )  # fmt: skip
 
 
 class Cited(Struct, frozen=True, kw_only=True):

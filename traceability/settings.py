@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """LOBSTER files (`*.lobster`) with requirements, implementations and activities."""
     specifications: tuple[str, ...] = ()
     """Files and folders with specification items of OpenFastTrace (Markdown)."""
+    imported_class: SafetyClass = "B"
+    """The class of requirements that are read from other tools' files, which have none."""
     levels: dict[SafetyClass, Level] = field(default_factory=lambda: {"A": 1, "B": 2, "C": 4})
     """Which level of proof each safety class demands."""
     branches_percent: dict[SafetyClass, Percent] = field(default_factory=lambda: {"A": 0, "B": 80, "C": 100})
