@@ -45,7 +45,7 @@ _TEST_ROLES: Final = ("test", "verif", "valid")
 _TEST_ARTIFACTS: Final = ("test", "utest", "itest", "stest")
 
 QUICK: Final = re.compile(
-    rb"(?i)\b(?:implements|implement\w*|implication|exception|todo|satisf\w*|verif\w*)\W{0,3}[A-Za-z][\w.]*[-~]"
+    rb"(?i)#[^\n]*\b(?:implement\w*|implies|implication|exception|todo|satisf\w*|verif\w*)\W{1,3}[a-z][\w.]*[-~]"
 )
 """Whether a file may hold a mark of ours in a comment: most do not, and need not be read for it."""
 QUICK_FOREIGN: Final = re.compile(rb"@relation[({]|->\s*[A-Za-z]+\s*~")

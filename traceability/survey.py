@@ -1,5 +1,8 @@
 """The whole matrix of a project on disk: what `check`, the reports and the reviews all begin with."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -15,11 +18,24 @@ def survey(root: Path, evidence: Path | None = None) -> Matrix:
 
     Raises `TraceError` where something that it is made of cannot be read: then nothing is known, good or bad.
     """
-    inputs = project.gather(root, evidence)
-    found = matrix.build(inputs)
+    with _unswept():
+        inputs = project.gather(root, evidence)
+        found = matrix.build(inputs)
     found = reviews.applied(found, reviews_of(root, inputs.settings), rules_of(inputs.settings))
     ordered = sorted(found.findings, key=lambda finding: (finding.file, finding.line, finding.code, finding.subject))
     return matrix.summarised(msgspec.structs.replace(found, findings=tuple(ordered)))
+
+
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """Without the search for cycles: there are millions of nodes of syntax, and none of them is garbage before the end."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def reviews_of(root: Path, chosen: Settings) -> list[Recorded]:
