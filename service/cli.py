@@ -29,6 +29,13 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
     ("trace", "check"): ("traceability.cli", "check", "prove requirements by code and tests; say what is not proved"),
+    ("trace", "report"): (
+        "traceability.cli_reports",
+        "report",
+        "write the matrix as a page, CSV, JSON, ReqIF, Markdown",
+    ),
+    ("trace", "diff"): ("traceability.cli_reports", "diff", "say what changed between two matrices"),
+    ("trace", "review"): ("traceability.cli_review", "review", "record that somebody looked at code or a test"),
     ("trace", "ids"): ("traceability.cli", "ids", "make the module of the marks, with the ids as a type"),
     ("trace", "mutants"): ("traceability.cli_mutants", "mutants", "try whether the claiming tests notice changed code"),
 }
