@@ -591,7 +591,7 @@ def read_file(path: str) -> bytes:
     return body
 
 
-def say(words: str) -> None:
+def say(words: str) -> None:  # implements: REQ-AUD-017
     """Print, without letting what is judged write to the terminal: all but plain characters are escaped."""
     print("".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in words))
 

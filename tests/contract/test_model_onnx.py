@@ -68,6 +68,7 @@ async def test_an_input_of_another_shape_is_a_failed_inference(model):
         await model.compute(lambda run: run(np.zeros((1, 1, 8, 8), np.float32)))
 
 
+@pytest.mark.verifies("REQ-INF-015")
 @pytest.mark.parametrize("level", ["disabled", "basic", "extended", "all"])
 def test_the_golden_vectors_pass_at_every_optimisation_level(level):
     described = model_store.inspect([model_store.BUNDLED], RuntimeSettings(optimization=level))

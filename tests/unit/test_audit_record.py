@@ -65,7 +65,6 @@ def test_bytes_that_are_accepted_after_a_change_are_those_that_would_be_written(
     assert record.encode(accepted) == body
 
 
-@pytest.mark.verifies("REQ-LED-006")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_longest_record_of_every_kind_can_be_written(kind):
     assert longest(inspect.type_info(kind)) <= record.MAX_RECORD_BYTES

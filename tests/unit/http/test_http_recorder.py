@@ -191,6 +191,7 @@ def test_a_failure_of_ours_tells_its_caller_nothing_of_it(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001")
 def test_a_refusal_by_the_flow_is_recorded_under_its_code(service, drive):
     async def scenario():
         running = service()
