@@ -1,8 +1,8 @@
 """Claims that are not true, each beside the honest one that looks like it.
 
-A case is a piece of code, its tests, and what is found of it. `code` is module `thermo/MODULE.py`, `test` its test file;
-REQ stands for the id of the case's own requirement. The honest twin differs in as little as it can, and nothing may be
-found of it.
+A case is a piece of code, its tests, and what is found of it. `code` is module `thermo/MODULE.py`, `test` its test
+file; REQ stands for the id of the case's own requirement. The honest twin differs in as little as it can, and nothing
+may be found of it.
 """
 
 from dataclasses import dataclass, field

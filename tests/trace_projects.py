@@ -54,23 +54,27 @@ def written(root, files, requirements, settings=""):
 
 
 def environment():
-    """This process's, without the coverage of whoever measures it."""
+    """This process's, without the coverage of whoever measures it, and without plugins that those projects have not."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return {**kept, "PYTHONPATH": str(REPOSITORY)}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def run(arguments, folder):
+    """Python with these arguments; the finished process."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def tested(root, *arguments):
     """Run the project's tests with the plugin; the finished process."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--evidence", *arguments]
-    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=120)
+    return run(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--evidence", *arguments], root)
 
 
 def commanded(root, name, *arguments):
     """Run `medai trace NAME` for the project; the finished process."""
     modules = {"mutants": "cli_mutants"}
     code = f"import sys; from traceability import {modules.get(name, 'cli')} as cli; sys.exit(cli.{name}(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "--root", str(root), *arguments]
-    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=120)
+    return run(["-c", code, "--root", str(root), *arguments], root)
 
 
 def judged(root):

@@ -54,7 +54,7 @@ class Workshop:
 
     def baseline(self, tests: Sequence[str], seed: int) -> Baseline:
         """Run `tests` on the code as it is. Raises `MutantsImpossible` where they do not pass in the copy."""
-        seeded = (f"--hypothesis-seed={seed}",) if find_spec("hypothesis") else ()
+        seeded = (f"--hypothesis-seed={seed}",) if _has_hypothesis() else ()
         arguments = (*_ARGUMENTS, *seeded, *tests)
         answer = self._ask(arguments, _FIRST_S)
         if answer.code != 0:
@@ -94,6 +94,10 @@ class Workshop:
         if not line:
             raise MutantsImpossible("the process that runs the mutants has died: see what it said above")
         return msgspec.json.decode(line, type=_Answer)
+
+
+def _has_hypothesis() -> bool:
+    return find_spec("hypothesis") is not None and "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
 
 
 class _Answer(Struct, frozen=True, kw_only=True):

@@ -22,18 +22,20 @@ _KNOWN: Final = pytest.StashKey[tuple[frozenset[str], frozenset[str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("medai").addoption(
-        "--evidence", metavar="FOLDER", nargs="?", const="", default=None,
-        help="write results, coverage by test and JUnit to FOLDER ([tool.medai.trace] names it unless it is given)",
-    )  # fmt: skip
+    group = parser.getgroup("medai")
+    group.addoption("--evidence", action="store_true", help="leave results, coverage by test and JUnit of this run")
+    group.addoption(
+        "--evidence-folder", metavar="FOLDER", help="leave them there, and not where [tool.medai.trace] says"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before the JUnit plugin looks whether it is wanted
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{MARK}(*requirements): this test verifies the requirements with these ids")
-    folder = config.getoption("evidence")
+    folder = config.getoption("evidence_folder")
+    wanted = config.getoption("evidence") or folder is not None
     if not project.is_configured(config.rootpath):
-        if folder is not None:
+        if wanted:
             raise pytest.UsageError("--evidence: the pyproject has no [tool.medai.trace] that says what is traced")
         return
     try:
@@ -42,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except TraceError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_KNOWN] = (found.ids(), found.retired())
-    if folder is None:
+    if not wanted:
         return
     place = config.rootpath / (folder or chosen.evidence)
     place.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ def survey(root: Path, evidence: Path | None = None) -> Matrix:
 
 @contextmanager
 def _unswept() -> Iterator[None]:
-    """Without the search for cycles: there are millions of nodes of syntax, and none of them is garbage before the end."""
+    """Without the search for cycles: of millions of nodes of syntax none is garbage before the end."""
     was_on = gc.isenabled()
     gc.disable()
     try:

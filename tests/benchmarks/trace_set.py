@@ -15,7 +15,7 @@ def make(root: Path, count: int) -> None:
     for start in range(0, count, PER_FILE):
         numbers = range(start, min(start + PER_FILE, count))
         part = f"{start // PER_FILE:04}"
-        texts[f"requirements/part_{part}.toml"] = 'format = "medai.requirements/1"\n\n' + "".join(map(_requirement, numbers))
+        texts[f"requirements/part_{part}.toml"] = _REQUIREMENTS_HEAD + "".join(map(_requirement, numbers))
         texts[f"product/part_{part}.py"] = _CODE_HEAD + "".join(map(_function, numbers))
         texts[f"tests/test_part_{part}.py"] = _TEST_HEAD.format(part=part) + "".join(map(_test, numbers))
     for name, text in texts.items():
@@ -37,6 +37,7 @@ requirements = ["requirements"]
 code = ["product"]
 levels = { A = 2, B = 2, C = 3 }
 """
+_REQUIREMENTS_HEAD = 'format = "medai.requirements/1"\n\n'
 _CODE_HEAD = '"""Functions that cite requirements."""\n\nfrom product.marks import implements\n\nLIMIT = 100\n'
 _TEST_HEAD = '"""Tests that claim requirements."""\n\nimport pytest\n\nfrom product import part_{part} as part\n'
 
@@ -53,7 +54,8 @@ def _requirement(number: int) -> str:
 def _function(number: int) -> str:
     return (
         f'\n\n@implements("REQ-{number:05}")\ndef value_{number}(given):\n    """The value, at most the limit."""\n'
-        f"    if given > LIMIT:\n        return LIMIT\n    doubled = given * 2\n    return doubled // 2 + {number} - {number}\n"
+        "    if given > LIMIT:\n        return LIMIT\n    doubled = given * 2\n"
+        f"    return doubled // 2 + {number} - {number}\n"
     )
 
 
