@@ -1,6 +1,7 @@
 """An append runs to its end whatever becomes of its caller, and the caller learns of it before anything else."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,11 @@ from service.http.durable import durable
 
 pytestmark = [pytest.mark.anyio, pytest.mark.verifies("REQ-LED-004")]
 
-RECORD, PROVEN = object(), object()
+RECORD: Any = object()
+PROVEN = object()
 
 
-class Slow:
+class _Slow:
     """A ledger whose append ends when it is told to, as it is told to."""
 
     def __init__(self, error=None):
@@ -25,6 +27,10 @@ class Slow:
         if self.error is not None:
             raise self.error
         return PROVEN
+
+
+def slow(error=None) -> Any:
+    return _Slow(error)
 
 
 async def begun(ledger, noted=None):
@@ -41,21 +47,21 @@ async def settled():
 
 
 async def test_what_the_ledger_says_is_returned():
-    ledger = Slow()
+    ledger = slow()
     ledger.go.set()
     assert await durable(ledger, RECORD) is PROVEN
     assert ledger.appended == [RECORD]
 
 
 async def test_the_caller_is_told_once_as_soon_as_it_is_durable():
-    ledger, told = Slow(), []
+    ledger, told = slow(), []
     ledger.go.set()
     await durable(ledger, RECORD, told.append)
     assert told == [PROVEN]
 
 
 async def test_an_append_that_fails_is_raised_and_told_to_nobody():
-    ledger, told = Slow(LedgerUnavailable("away")), []
+    ledger, told = slow(LedgerUnavailable("away")), []
     ledger.go.set()
     with pytest.raises(LedgerUnavailable):
         await durable(ledger, RECORD, told.append)
@@ -63,7 +69,7 @@ async def test_an_append_that_fails_is_raised_and_told_to_nobody():
 
 
 async def test_a_cancellation_does_not_end_the_append():
-    ledger = Slow()
+    ledger = slow()
     task = await begun(ledger)
     task.cancel()
     await settled()
@@ -75,7 +81,7 @@ async def test_a_cancellation_does_not_end_the_append():
 
 
 async def test_a_cancelled_caller_has_been_told_before_it_hears_of_the_cancellation():
-    ledger, told = Slow(), []
+    ledger, told = slow(), []
     task = await begun(ledger, told.append)
     task.cancel()
     await settled()
@@ -86,7 +92,7 @@ async def test_a_cancelled_caller_has_been_told_before_it_hears_of_the_cancellat
 
 
 async def test_however_often_it_is_cancelled_the_append_ends_once():
-    ledger, told = Slow(), []
+    ledger, told = slow(), []
     task = await begun(ledger, told.append)
     for _ in range(3):
         task.cancel()
@@ -98,7 +104,7 @@ async def test_however_often_it_is_cancelled_the_append_ends_once():
 
 
 async def test_a_cancelled_caller_of_an_append_that_fails_hears_of_the_cancellation():
-    ledger, told = Slow(LedgerUnavailable("away")), []
+    ledger, told = slow(LedgerUnavailable("away")), []
     task = await begun(ledger, told.append)
     task.cancel()
     await settled()
@@ -109,7 +115,7 @@ async def test_a_cancelled_caller_of_an_append_that_fails_hears_of_the_cancellat
 
 
 async def test_an_append_that_was_itself_cancelled_is_told_to_nobody():
-    ledger, told = Slow(asyncio.CancelledError()), []
+    ledger, told = slow(asyncio.CancelledError()), []
     ledger.go.set()
     with pytest.raises(asyncio.CancelledError):
         await durable(ledger, RECORD, told.append)
@@ -117,7 +123,7 @@ async def test_an_append_that_was_itself_cancelled_is_told_to_nobody():
 
 
 async def test_nobody_needs_to_be_told():
-    ledger = Slow()
+    ledger = slow()
     task = await begun(ledger)
     task.cancel()
     await settled()
