@@ -54,14 +54,16 @@ async def test_what_the_ledger_says_is_returned():
 
 
 async def test_the_caller_is_told_once_as_soon_as_it_is_durable():
-    ledger, told = slow(), []
+    told: list[object] = []
+    ledger = slow()
     ledger.go.set()
     await durable(ledger, RECORD, told.append)
     assert told == [PROVEN]
 
 
 async def test_an_append_that_fails_is_raised_and_told_to_nobody():
-    ledger, told = slow(LedgerUnavailable("away")), []
+    told: list[object] = []
+    ledger = slow(LedgerUnavailable("away"))
     ledger.go.set()
     with pytest.raises(LedgerUnavailable):
         await durable(ledger, RECORD, told.append)
@@ -81,7 +83,8 @@ async def test_a_cancellation_does_not_end_the_append():
 
 
 async def test_a_cancelled_caller_has_been_told_before_it_hears_of_the_cancellation():
-    ledger, told = slow(), []
+    told: list[object] = []
+    ledger = slow()
     task = await begun(ledger, told.append)
     task.cancel()
     await settled()
@@ -92,7 +95,8 @@ async def test_a_cancelled_caller_has_been_told_before_it_hears_of_the_cancellat
 
 
 async def test_however_often_it_is_cancelled_the_append_ends_once():
-    ledger, told = slow(), []
+    told: list[object] = []
+    ledger = slow()
     task = await begun(ledger, told.append)
     for _ in range(3):
         task.cancel()
@@ -104,7 +108,8 @@ async def test_however_often_it_is_cancelled_the_append_ends_once():
 
 
 async def test_a_cancelled_caller_of_an_append_that_fails_hears_of_the_cancellation():
-    ledger, told = slow(LedgerUnavailable("away")), []
+    told: list[object] = []
+    ledger = slow(LedgerUnavailable("away"))
     task = await begun(ledger, told.append)
     task.cancel()
     await settled()
@@ -115,7 +120,8 @@ async def test_a_cancelled_caller_of_an_append_that_fails_hears_of_the_cancellat
 
 
 async def test_an_append_that_was_itself_cancelled_is_told_to_nobody():
-    ledger, told = slow(asyncio.CancelledError()), []
+    told: list[object] = []
+    ledger = slow(asyncio.CancelledError())
     ledger.go.set()
     with pytest.raises(asyncio.CancelledError):
         await durable(ledger, RECORD, told.append)
