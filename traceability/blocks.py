@@ -8,7 +8,6 @@ see such code run: a link to it is never above level 1.
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Final
 
 from traceability import remarks
@@ -26,8 +25,9 @@ _TRAILING: Final = re.compile(r"\s(?:#|--|//)\s?(?P<words>[^#]*?)\s*$")
 
 def language(file: str) -> str | None:
     """The language of `file` by its name, or None where it is none of these."""
-    path = PurePosixPath(file)
-    return LANGUAGES.get(path.suffix) or _NAMED.get(path.name.split(".")[0])
+    name = file.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return LANGUAGES.get(dot + suffix) or _NAMED.get((stem or suffix).partition(".")[0])
 
 
 def read(text: str, file: str, spoken: str, dialects: frozenset[str] = frozenset()) -> Reading:

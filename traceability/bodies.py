@@ -21,7 +21,7 @@ def unit(node: ast.AST, name: str, file: str, *, is_method: bool = False) -> Uni
         if shared:
             entries.append(_first_line(function))
     return Unit(
-        id=f"{file}::{name}", file=file, name=name, kind=_kind(node, is_method), line=line_of(node),
+        id=f"{file}::{name}", file=file, name=name, kind=_kind(node, is_method=is_method), line=line_of(node),
         first_line=_first_line(node), last_line=_last_line(node), bodies=tuple(spans), entries=tuple(entries),
         hollow=bool(functions) and not working,
     )  # fmt: skip
@@ -86,7 +86,7 @@ def line_of(node: ast.AST) -> int:
     return line
 
 
-def _kind(node: ast.AST, is_method: bool) -> UnitKind:  # noqa: FBT001 # a fact about the place
+def _kind(node: ast.AST, *, is_method: bool) -> UnitKind:
     if isinstance(node, _Function):
         return "method" if is_method else "function"
     if isinstance(node, ast.ClassDef):

@@ -70,8 +70,9 @@ def _read(connection: sqlite3.Connection, root: str, units: Iterable[Unit], step
     ran: dict[str, set[int]] = {}
     arcs: dict[str, dict[str, set[Arc]]] = {}
     rows = connection.execute(
-        f"SELECT context_id, file_id, fromno, tono FROM arc WHERE file_id * {_SIGN} + tono IN wanted "  # nosec B608 # constants
-        f"OR file_id * {_SIGN} + fromno IN wanted"
+        "SELECT context_id, file_id, fromno, tono FROM arc WHERE file_id * ? + tono IN wanted "
+        "OR file_id * ? + fromno IN wanted",
+        (_SIGN, _SIGN),
     )
     for context, file, start, end in rows:
         node = nodes.get(context)

@@ -20,6 +20,7 @@
 | `excepted`, `todo`, `overdue` | an exception; a todo; a todo whose date is past |
 | `source_unknown` | a source that the catalogue does not have |
 | `cycle` | a requirement that is a part of itself |
+| `mutant_survived` | a mutant that the claiming tests did not notice |
 | `untraced` | a public function that cites nothing |
 """
 
@@ -34,7 +35,7 @@ from traceability.requirements import Hazard, Requirement
 from traceability.rows import Finding, Link, Severity
 from traceability.verdicts import Conclusion
 
-NOTES: Final = frozenset({"untraced", "excepted", "todo"})
+NOTES: Final = frozenset({"untraced", "excepted", "todo", "mutant_survived"})
 """What is shown and does not close the gate, unless a project's settings say so."""
 
 
@@ -152,8 +153,6 @@ class _Finder:
     def _judged(self, requirement: Requirement) -> Iterator[Finding]:
         conclusion = self._conclusions[requirement.id]
         links = self._links.get(requirement.id, ())
-        if conclusion.verdict in ("proved", "recorded", "implied", "excepted", "retired") and not links:
-            return
         kinds = {link.kind for link in links}
         if requirement.verification != "test":
             if conclusion.verdict == "open":
@@ -204,7 +203,12 @@ class _Finder:
             yield at(
                 "not_run_by_claims", said, "write a test that runs it and claims the requirement; or drop the mark"
             )
-        elif link.kind == "implementation" and link.why.endswith("there is no body to run"):
+        for survivor in link.mutants.survivors if link.mutants else ():
+            file, line, what = survivor.split(":", 2)
+            said = f"{link.target}: the tests that claim {link.requirement} pass with {what.strip()}"
+            remedy = "assert what it changes, or see that it changes nothing"
+            yield self._finding("mutant_survived", link.target, file, int(line), said, remedy)
+        if link.kind == "implementation" and link.why.endswith("there is no body to run"):
             yield at("hollow", f"it cites {link.requirement} and does nothing", "mark the code that does it")
 
     def hazards(self) -> Iterator[Finding]:

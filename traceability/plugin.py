@@ -8,16 +8,19 @@ coverage's data, and `results.json`, `coverage.db` and `junit.xml` are written a
 """
 
 from collections.abc import Generator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from traceability import project
+from traceability.claims import MARK, claims
 from traceability.errors import TraceError
-from traceability.recorder import MARK, Recorder, claims
 from traceability.results import JUNIT
 
-_RECORDER: Final = pytest.StashKey[Recorder]()
+if TYPE_CHECKING:
+    from traceability.recorder import Recorder
+
+_RECORDER: "Final[pytest.StashKey[Recorder]]" = pytest.StashKey()
 _KNOWN: Final = pytest.StashKey[tuple[frozenset[str], frozenset[str]]]()
 
 
@@ -46,6 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KNOWN] = (found.ids(), found.retired())
     if not wanted:
         return
+    if hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--evidence: one process has to see all tests: run them without -n")
+    from traceability.recorder import Recorder  # it needs coverage, which a run without evidence does not
+
     place = config.rootpath / (folder or chosen.evidence)
     place.mkdir(parents=True, exist_ok=True)
     config.option.xmlpath = config.option.xmlpath or str(place / JUNIT)

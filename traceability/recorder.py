@@ -10,22 +10,15 @@ import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from traceability import project, results
+from traceability.claims import claims
 from traceability.results import RESULTS, Node, Results
 from traceability.rows import Outcome
 from traceability.settings import Settings
 from traceability.tracing import Watch
-
-MARK: Final = "verifies"
-
-
-def claims(item: pytest.Item) -> tuple[str, ...]:
-    """The requirements that the marks of `item` name, each once, in the order of the marks."""
-    return tuple(dict.fromkeys(name for mark in item.iter_markers(MARK) for name in mark.args))
 
 
 class _Course:
@@ -44,7 +37,7 @@ class Recorder:
 
     def __init__(self, root: Path, folder: Path, chosen: Settings) -> None:
         self._root, self._folder, self._chosen = root, folder, chosen
-        self._watch = Watch(root, folder, chosen.code, chosen.child_processes)
+        self._watch = Watch(root, folder, chosen.code, children=chosen.child_processes)
         self._items: Sequence[pytest.Item] = ()
         self._courses: dict[str, _Course] = {}
         self._claiming: set[str] = set()

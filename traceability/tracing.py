@@ -32,7 +32,7 @@ _NOTHING: Final = ""  # the context of all that proves nothing
 class Watch:
     """Coverage for one session: `start`, then `on`, `enter` and `off` as the tests go, `finish`; from one thread."""
 
-    def __init__(self, root: Path, folder: Path, code: Sequence[str], children: bool) -> None:  # noqa: FBT001 # a setting
+    def __init__(self, root: Path, folder: Path, code: Sequence[str], *, children: bool) -> None:
         self._root, self._folder = root, folder
         self._probe_file = folder / "probe.py"
         self._include = [*_patterns(root, code), str(self._probe_file)]
