@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         chosen = project.settings_of(config.rootpath)
         found = project.requirements_of(config.rootpath, chosen)
+        if wanted:
+            project.verify_places(config.rootpath, (*chosen.code, *chosen.tests))
     except TraceError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_KNOWN] = (found.ids(), found.retired())

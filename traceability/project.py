@@ -177,14 +177,21 @@ def mutants_of(root: Path, chosen: Settings) -> MutantRecords:
 def files(root: Path, places: Sequence[str], suffixes: Iterable[str] | None = None) -> Iterator[Path]:
     """Every file at `places`, sorted; made things are passed over. A place that is not there is an error."""
     wanted = None if suffixes is None else frozenset(suffixes)
+    verify_places(root, places)
     for place in places:
         start = root / place
-        if not start.exists():
-            raise ConfigurationInvalid(f"{PYPROJECT}: [{settings.TABLE}] names {place!r}, which is not there")
         found = [start] if start.is_file() else sorted(start.rglob("*"))
         for path in found:
             if path.is_file() and (wanted is None or path.suffix in wanted) and not _is_made(path.relative_to(root)):
                 yield path
+
+
+def verify_places(root: Path, places: Sequence[str]) -> None:
+    """Every one of `places` is there. Raises `ConfigurationInvalid` for the first that is not."""
+    for place in places:
+        if not (root / place).exists():
+            said = f"{PYPROJECT}: [{settings.TABLE}] names {place!r}, which is not there: make it, or take it out"
+            raise ConfigurationInvalid(said)
 
 
 def digests(root: Path, chosen: Settings) -> dict[str, str]:

@@ -76,6 +76,12 @@ def test_evidence_of_a_project_that_traces_nothing_is_refused(tmp_path):
     assert (finished.returncode, "[tool.medai.trace]" in finished.stderr) == (4, True)
 
 
+def test_a_place_that_is_not_there_stops_the_run(tmp_path):
+    settings = 'tests = ["tests", "more_tests"]\n'
+    finished = trace_projects.tested(_project(tmp_path, _claim('@pytest.mark.verifies("REQ-1")'), settings=settings))
+    assert (finished.returncode, "'more_tests', which is not there" in finished.stderr) == (4, True)
+
+
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory):
     """What a run of several outcomes leaves."""
