@@ -319,7 +319,7 @@ $$
 FUNCTIONS = ("append(bigint, uuid[], bytea[])", "publish(bigint, bytea)", "ready()")
 
 
-# implements: REQ-SEC-020
+# implements: REQ-SEC-020, REQ-LED-016
 def upgrade() -> None:
     op.execute(MAKE_ROLES.format(roles=",".join(ROLES)))
     op.execute("CREATE SCHEMA ledger AUTHORIZATION ledger_owner")

@@ -172,20 +172,17 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path):
     assert not folder.exists()
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 def test_its_files_and_its_socket_are_closed_to_everyone_else(home, running):
     for folder in (home / "postgres", Path(running.secrets.socket_folder), home / "run"):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert (home / "postgres.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 def test_it_listens_on_no_network(running):
     with psycopg.connect(running.admin_url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 @pytest.mark.parametrize("login", ["admin_url", "writer_url", "reader_url"])
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_nobody_comes_in_without_the_password(running, login, password):
@@ -248,7 +245,6 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
         embedded.start(tmp_path)
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 @needs_root
 def test_root_does_not_run_it(running):
     assert status(running.pid, "Uid") == [str(pwd.getpwnam("nobody").pw_uid)] * 4

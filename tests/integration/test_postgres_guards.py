@@ -48,7 +48,6 @@ def refusal(url: str, statement: str, parameters: tuple[object, ...] = ()) -> st
     return None
 
 
-@pytest.mark.verifies("REQ-LED-016")
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("change", CHANGES, ids=["update", "delete", "truncate"])
 def test_not_even_a_superuser_changes_a_row_by_accident(standing, table, change):
@@ -56,7 +55,6 @@ def test_not_even_a_superuser_changes_a_row_by_accident(standing, table, change)
     assert refusal(standing.admin_url, change.format(table, column, column)) == NEVER_CHANGE
 
 
-@pytest.mark.verifies("REQ-LED-016")
 @pytest.mark.parametrize("table", TABLES)
 def test_the_guards_also_stand_where_replication_applies_rows(standing, table):
     with psycopg.connect(standing.admin_url, autocommit=True) as connection:
@@ -66,7 +64,6 @@ def test_the_guards_also_stand_where_replication_applies_rows(standing, table):
     assert caught.value.sqlstate == NEVER_CHANGE
 
 
-@pytest.mark.verifies("REQ-LED-016")
 def test_the_owner_is_held_to_the_guards_as_well(standing):
     with psycopg.connect(standing.admin_url, autocommit=True) as connection:
         connection.execute("SET ROLE ledger_owner")
@@ -75,7 +72,6 @@ def test_the_owner_is_held_to_the_guards_as_well(standing):
     assert caught.value.sqlstate == NEVER_CHANGE
 
 
-@pytest.mark.verifies("REQ-SEC-020")
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(
     "statement",
@@ -92,7 +88,6 @@ def test_the_reader_reads_every_table_of_the_ledger(standing, table):
     assert refusal(standing.reader_url, f"SELECT * FROM ledger.{table}") is None
 
 
-@pytest.mark.verifies("REQ-SEC-020")
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(
     "statement", ["INSERT INTO ledger.{} DEFAULT VALUES", *CHANGES], ids=["insert", "update", "delete", "truncate"]
@@ -119,7 +114,6 @@ def test_the_writer_does_not_call_the_functions_that_are_the_ledger_s_own(standi
     assert refusal(standing.writer_url, "SELECT ledger.refuse('x')") == errors.InsufficientPrivilege.sqlstate
 
 
-@pytest.mark.verifies("REQ-SEC-020")
 def test_no_function_of_the_ledger_is_public(standing):
     with psycopg.connect(standing.admin_url) as connection:
         granted = connection.execute(
@@ -133,7 +127,6 @@ def test_no_function_of_the_ledger_is_public(standing):
     assert (granted, without_acl) == ([], [])
 
 
-@pytest.mark.verifies("REQ-SEC-020")
 def test_everything_in_the_schema_belongs_to_the_owner_whom_nobody_logs_in_as(standing):
     with psycopg.connect(standing.admin_url) as connection:
         owners = connection.execute(

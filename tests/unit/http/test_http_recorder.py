@@ -305,7 +305,7 @@ def test_an_outcome_that_cannot_be_recorded_is_counted(service, drive):
     drive(scenario)
 
 
-@pytest.mark.verifies("REQ-LED-002")
+@pytest.mark.verifies("REQ-LED-001", "REQ-LED-002")
 def test_a_ledger_that_fails_without_having_been_unready_is_answered_alike(service, drive):
     async def scenario():
         running = service()
