@@ -42,12 +42,14 @@ class MutantRecord(Struct, frozen=True, kw_only=True):
 class MutantRecords(Struct, frozen=True, kw_only=True):
     """All of a project."""
 
-    records: tuple[MutantRecord, ...] = ()
-    format: str = FORMAT
+    format: str
+    records: tuple[MutantRecord, ...]
 
     def by_link(self) -> dict[tuple[str, str], MutantRecord]:
         return {(record.requirement, record.unit): record for record in self.records}
 
+
+NOTHING: Final = MutantRecords(format=FORMAT, records=())
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder(MutantRecords)

@@ -171,7 +171,7 @@ def results_of(evidence: Path) -> Results:
 def mutants_of(root: Path, chosen: Settings) -> MutantRecords:
     """What is known of mutants; nothing where they were never tried."""
     file = root / chosen.mutants
-    return mutant_records.decode(file.read_bytes(), chosen.mutants) if file.is_file() else MutantRecords()
+    return mutant_records.decode(file.read_bytes(), chosen.mutants) if file.is_file() else mutant_records.NOTHING
 
 
 def files(root: Path, places: Sequence[str], suffixes: Iterable[str] | None = None) -> Iterator[Path]:
