@@ -19,6 +19,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     append_slice_s: float
     verified_records: int
     verify_rounds: int
+    traced: int
+    """Requirements, marks and tests of the project whose matrix is made."""
+    trace_rounds: int
 
 
 FULL = Sizes(
@@ -31,6 +34,8 @@ FULL = Sizes(
     append_slice_s=2.0,
     verified_records=200_000,
     verify_rounds=5,
+    traced=2_000,
+    trace_rounds=5,
 )
 QUICK = Sizes(
     configurations=1,
@@ -42,6 +47,8 @@ QUICK = Sizes(
     append_slice_s=0.4,
     verified_records=5_000,
     verify_rounds=1,
+    traced=100,
+    trace_rounds=1,
 )
 
 
