@@ -93,19 +93,23 @@ def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
     entry, members = record.decode(proof.extra), canonical.decode(proof.extra)
     steps.append(f"the receipt is for record {proof.index}, of kind {_kind(entry)}, leaf {leaf.hex()}")
     unattested: AuditError | None = None
+    opened: receipt.Opened | None
     try:
         opened = receipt.open_checkpoint(proof.checkpoint, policy)
         signed, signer = opened.checkpoint, f"signed by {opened.signed_by}"
+        witnessed = receipt.witnessed(policy, opened)
     except SignatureMissing as error:
-        unattested, signed, signer = error, _unsigned(proof), "signed by no key that was given"
-    steps.append(f"the checkpoint of {signed.origin} at size {signed.size} is {signer}")
+        opened, unattested, witnessed = None, error, "nor is any witness looked at"
+        signed, signer = _unsigned(proof), "signed by no key that was given"
+    steps.append(f"the checkpoint of {signed.origin} at size {signed.size} is {signer}; {witnessed}")
     receipt.require_included(proof, leaf, signed)
     steps.append(f"the path of {len(proof.path)} hashes leads from the record to the checkpoint's root")
-    words = f"included in the tree of {signed.size} records of {signed.origin} {signer}; not witnessed"
+    words = f"included in the tree of {signed.size} records of {signed.origin} {signer}; {witnessed}"
     try:
-        receipt.require_quorum(policy)
+        if opened is not None:
+            receipt.require_quorum(policy, opened)
     except Unattested as error:
-        unattested = unattested or error
+        unattested = error
     return _Proved(receipt=proof, record=entry, members=members, leaf=leaf, words=words, unattested=unattested)
 
 

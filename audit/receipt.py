@@ -12,16 +12,15 @@ Receipts are verified offline, against nothing but a policy: which keys the veri
 
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from audit import checkpoint as checkpoints
-from audit import merkle, note
+from audit import cosignature, merkle, note
 from audit.checkpoint import MAX_SIZE, Checkpoint
-from audit.errors import Malformed, Unattested, VerificationFailed
-from audit.note import Verifier
+from audit.errors import Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_PATH: Final = 63  # a tree of at most MAX_SIZE leaves is 63 levels high
@@ -39,23 +38,41 @@ class Receipt(Struct, frozen=True, kw_only=True):
     extra: bytes | None = None
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """What a verifier trusts: log keys, and how many of which witnesses must have cosigned.
+class Witness(Struct, frozen=True, kw_only=True):
+    """A witness that a policy knows. `name` has no meaning outside of the policy; the key's own name has."""
 
-    A log's checkpoints bear its key's name as their origin, unless `origin` says what they bear.
+    name: str
+    key: cosignature.Verifier
+    url: str | None = None
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Witnessed where at least `threshold` of its members are; a group may hold groups."""
+
+    name: str
+    threshold: int
+    members: tuple["Witness | Group", ...]
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a verifier trusts: any one of the logs' keys, and a quorum of witnesses that must have cosigned.
+
+    A log's checkpoints bear its key's name as their origin, unless `origin` says what they bear. Without a
+    quorum nobody has to have cosigned. `audit.policy` reads one from a file (C2SP tlog-policy).
     """
 
-    logs: tuple[Verifier, ...]
+    logs: tuple[note.NoteVerifier, ...]
     origin: str | None = None
-    witnesses: tuple[Verifier, ...] = ()
-    quorum: int = 0
+    witnesses: tuple[Witness, ...] = ()
+    quorum: Witness | Group | None = None
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A checkpoint, and the log key whose signature over it was verified."""
+    """A checkpoint, the log key whose signature over it was verified, and the witnesses whose cosignatures were."""
 
     checkpoint: Checkpoint
     signed_by: str
+    witnessed_by: tuple[Witness, ...] = ()
 
 
 def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
@@ -113,7 +130,7 @@ def verify(proof: Receipt | str | bytes, policy: Policy) -> None:
     # 2. Size and root come from the signed checkpoint only.
     opened = open_checkpoint(receipt.checkpoint, policy)
     # 3. Witnesses.
-    require_quorum(policy)
+    require_quorum(policy, opened)
     # 4. The leaf is in that tree.
     require_included(receipt, leaf, opened.checkpoint)
 
@@ -125,21 +142,82 @@ def leaf_of(receipt: Receipt) -> bytes:
     return merkle.leaf_hash(receipt.extra)
 
 
-def open_checkpoint(signed: str, policy: Policy) -> Opened:
-    """The checkpoint, signed by a log key of the policy and of that key's log."""
-    opened = note.open(signed, policy.logs)
+def open_checkpoint(signed: str | bytes, policy: Policy) -> Opened:
+    """The checkpoint, signed by a log key of the policy and of that key's log, with who cosigned it.
+
+    Every signature by a known key is verified: one that is not valid, also a witness's, makes it no checkpoint
+    at all. Whether enough have cosigned is for `require_quorum` to say.
+    """
+    _require_distinct(policy)
+    opened = note.open(signed, [*policy.logs, *(witness.key for witness in policy.witnesses)])
+    verified = {(signature.name, signature.key_id) for signature in opened.verified}
+    signers = [log for log in policy.logs if (log.name, log.key_hash) in verified]
+    if not signers:
+        raise SignatureMissing("checkpoint: no signature by any of the log keys that were given")
+    witnessed_by = tuple(one for one in policy.witnesses if (one.key.name, one.key.key_hash) in verified)
     checkpoint = checkpoints.parse(opened.text)
-    for signature in opened.verified:
-        if checkpoint.origin == (signature.name if policy.origin is None else policy.origin):
-            return Opened(checkpoint=checkpoint, signed_by=f"{signature.name}+{signature.key_id.hex()}")
-    wanted = policy.origin or " or ".join(signature.name for signature in opened.verified)
+    for log in signers:
+        if checkpoint.origin == (log.name if policy.origin is None else policy.origin):
+            signed_by = f"{log.name}+{log.key_hash.hex()}"
+            return Opened(checkpoint=checkpoint, signed_by=signed_by, witnessed_by=witnessed_by)
+    wanted = policy.origin or " or ".join(log.name for log in signers)
     raise VerificationFailed(f"checkpoint: of the log {checkpoint.origin}, expected {wanted}")
 
 
-def require_quorum(policy: Policy) -> None:
-    """Cosignatures are not read yet, so a policy that asks for any is never met: refuse, never pass."""
-    if policy.quorum > 0:
-        raise Unattested(f"receipt: {policy.quorum} witnesses are asked for; cosignatures are not read yet")
+def require_quorum(policy: Policy, opened: Opened) -> None:
+    """Returns where the witnesses that cosigned are as many as the policy asks for. Raises `Unattested`."""
+    if policy.quorum is not None and not _witnessed(policy.quorum, frozenset(opened.witnessed_by)):
+        raise Unattested(f"checkpoint: {witnessed(policy, opened)}; {_asked(policy.quorum)}")
+
+
+def witnessed(policy: Policy, opened: Opened) -> str:
+    """In words, who cosigned: `witnessed by W1, W2 (2 of 3)`, of those that the policy knows."""
+    if not opened.witnessed_by:
+        return "not witnessed"
+    names = ", ".join(shown(one.name) for one in opened.witnessed_by)
+    return f"witnessed by {names} ({len(opened.witnessed_by)} of {len(policy.witnesses)})"
+
+
+def shown(name: str) -> str:
+    """A name of a policy, which may be any bytes, as what can be printed."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+
+
+def _witnessed(wanted: Witness | Group, by: frozenset[Witness]) -> bool:
+    # C2SP tlog-policy, "Defining a witness group". A witness is itself wherever it stands, so it counts once a group.
+    if isinstance(wanted, Witness):
+        return wanted in by
+    return sum(_witnessed(member, by) for member in set(wanted.members)) >= wanted.threshold
+
+
+def _asked(wanted: Witness | Group) -> str:
+    if isinstance(wanted, Witness):
+        return f"the policy asks for {shown(wanted.name)}"
+    members = ", ".join(shown(member.name) for member in wanted.members)
+    return f"the policy asks for {wanted.threshold} of {members}"
+
+
+def _require_distinct(policy: Policy) -> None:
+    """C2SP tlog-policy: keys are duplicate that wrap the same public key, whatever their names.
+
+    One who cosigns must not count as two; the Ed25519 message does not even say under which name.
+    """
+    for what, keys in (("log", policy.logs), ("witness", tuple(witness.key for witness in policy.witnesses))):
+        seen = set()
+        for key in keys:
+            if key.public_key in seen:
+                raise SettingInvalid(f"policy: the {what} key of {key.name}+{key.key_hash.hex()} was given twice")
+            seen.add(key.public_key)
+    if not set(_all_of(policy.quorum)) <= set(policy.witnesses):
+        raise SettingInvalid("policy: its quorum names a witness that is not one of its witnesses")
+
+
+def _all_of(wanted: Witness | Group | None) -> Iterator[Witness]:
+    if isinstance(wanted, Witness):
+        yield wanted
+    elif wanted is not None:
+        for member in wanted.members:
+            yield from _all_of(member)
 
 
 def require_included(receipt: Receipt, leaf: bytes, checkpoint: Checkpoint) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from audit import evidence, note, record, verifier
+from audit import cosignature, evidence, note, receipt, record, verifier
 from audit.receipt import Policy
 from tests import audit_vectors
 
@@ -104,7 +104,8 @@ def test_the_steps_that_were_passed_are_told_before_the_one_that_failed(log):
 
 
 def test_a_quorum_that_is_not_met_is_unattested(log):
-    policy = Policy(logs=(log.signer.verifier,), quorum=1)
+    witness = receipt.Witness(name="W", key=cosignature.Cosigner("witness.example", b"w" * 32).verifier)
+    policy = Policy(logs=(log.signer.verifier,), witnesses=(witness,), quorum=witness)
     assert evidence.check_receipt(log.proof, policy).exit_code == 3
 
 
