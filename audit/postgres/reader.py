@@ -14,7 +14,7 @@ from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
 from audit.ports import Batch, Head, Row, Stored, Unclosed
-from audit.postgres.ahead import pages
+from audit.postgres.ahead import Values, pages
 from audit.postgres.connections import GRACE_MS, Connections, Limits, target
 
 NAME: Final = "medai reader"
@@ -42,19 +42,18 @@ UNCLOSED: Final = f"""
     SELECT upto, idx, event_id, record, leaf_hash
     FROM reached LEFT JOIN (unclosed JOIN ledger.records USING (idx)) ON true ORDER BY idx
 """  # nosec B608  # a number of ours
-# Sorted, so that the server has made the whole page before it sends the first byte of it: it works ahead while the
-# caller works on the page before. A page's size is below what PostgreSQL sorts in memory (work_mem, 4 MB).
+# A series goes up, and so do its tiles; one that is out of its place would not be the records that are asked for.
 TILES: Final = """
     SELECT t, indices, lengths, bodies, leaves, lines, doubtful
-    FROM (SELECT %b::bigint AS first, %b::bigint AS beyond) AS page,
+    FROM (SELECT $1::bigint AS first, $2::bigint AS beyond) AS page,
     generate_series(first, beyond - 1, 256) AS t, LATERAL (
         SELECT string_agg(int8send(idx), ''::bytea) AS indices,
             string_agg(int4send(octet_length(record) + 1), ''::bytea) AS lengths,
             string_agg(record, '\\x00'::bytea) AS bodies, string_agg(leaf_hash, ''::bytea) AS leaves, {lines}
         FROM (SELECT * FROM ledger.records WHERE idx >= t AND idx < least(t + 256, beyond) ORDER BY idx) AS r
-    ) AS tile ORDER BY t
+    ) AS tile
 """
-TILES_A_PAGE: Final = 6
+TILES_A_PAGE: Final = 10
 NO_LINES: Final = "NULL::bytea AS lines, 0::bigint AS doubtful"
 LINES: Final = """
     convert_to(string_agg(concat(event_id, ',', {}, ',', replace(model, '@', ',')), E'\\n'), 'UTF8') AS lines,
@@ -127,7 +126,7 @@ class PostgresReader:
             yield page
 
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
-        select = TILES.format(lines=LINES if columns else NO_LINES)
+        select = TILES.format(lines=LINES if columns else NO_LINES).encode()
         bounds = range(first, end, TILES_A_PAGE * TILE)
         async with contextlib.aclosing(pages(self._target, select, bounds, end, answer_s=self._answer_s)) as fetched:
             async for page in fetched:
@@ -209,16 +208,18 @@ def _head(row: Row) -> Head:
     return Head(size=size, frontier=tuple(frontier), chain=chain)
 
 
-def _tile(row: Row) -> Tile:
+def _tile(row: Values) -> Tile:
     first, indices, lengths, bodies, leaves, lines, doubtful = row
+    assert first is not None
+    assert doubtful is not None, "a count"
     return Tile(
-        first=first,
+        first=int.from_bytes(first, signed=True),
         indices=indices or b"",
         lengths=lengths or b"",
         bodies=bodies or b"",
         leaves=leaves or b"",
         lines=lines or b"",
-        doubtful=doubtful,
+        doubtful=int.from_bytes(doubtful, signed=True),
     )
 
 
