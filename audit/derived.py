@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from audit.record import (
     Genesis,
+    KeyRotated,
     Outage,
     Outcome,
     Prediction,
@@ -79,6 +80,8 @@ def columns_of(entry: Record) -> tuple[Any, ...]:
             return _other("outage", entry, process_id=entry.process_id)
         case Genesis():
             return _other("genesis", entry)
+        case KeyRotated():
+            return _other("key_rotated", entry)
 
 
 def _request(

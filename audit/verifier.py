@@ -361,6 +361,9 @@ UUID = Text("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", 36, 
 PSEUDONYM = Text("[a-z0-9_-]{1,32}:[0-9a-f]{64}", 66, 97)
 NAME = Text("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", 1, 64)
 CODE = Text("[a-z][a-z0-9_]{0,63}", 1, 64)
+ORIGIN = Text(r"[^\x00-\x1f]+", 1, 256)
+KEY = Text(r"[^+\x00-\x20]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}", 12, 396)
+SIGNATURE = Text("[A-Za-z0-9+/]{86}==", 88, 88)
 
 MODEL = {"name": NAME, "version": NAME, "sha256": SHA256}
 FINDING = {
@@ -376,6 +379,11 @@ INPUT = {
 }  # fmt: skip
 QUALITY = {"verdict": OneOf(("passed", "failed")), "contrast_ppm": PPM, "clipped_ppm": PPM}
 SUBJECT = {"patient?": PSEUDONYM, "study?": PSEUDONYM}
+CONTINUED = {
+    "origin": ORIGIN, "verifier_key": KEY, "reason": OneOf(("truncated", "rewritten", "closed")), "size": COUNT,
+    "root": SHA256, "anchored_size": COUNT, "anchored_root": SHA256, "lost_first": COUNT, "lost_end": COUNT,
+    "signature?": SIGNATURE,
+}  # fmt: skip
 RUNTIME = {"name": NAME, "version": NAME, "provider": NAME, "optimization": CODE}
 REQUEST = {
     "request_id": UUID,
@@ -391,10 +399,11 @@ REQUEST = {
 EVERY_RECORD = {"format": OneOf((RECORD_FORMAT,)), "event_id": UUID, "recorded_at_us": COUNT}
 RECORDS: dict[str, dict[str, Any]] = {
     "genesis": {
-        "origin": Text(r"[^\x00-\x1f]+", 1, 256),
-        "verifier_key": Text(r"[^+\x00-\x20]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}", 12, 396),
-        "formats": ListOf(Text("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64), 16),
-        "clock_tolerance_us": COUNT,
+        "origin": ORIGIN, "verifier_key": KEY, "formats": ListOf(Text("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64), 16),
+        "clock_tolerance_us": COUNT, "continues?": CONTINUED,
+    },
+    "key_rotated": {
+        "origin": ORIGIN, "old_key": KEY, "new_key": KEY, "old_signature": SIGNATURE, "new_signature": SIGNATURE,
     },
     "prediction": {
         **REQUEST, "model": MODEL, "finding": FINDING, "input": INPUT, "quality": QUALITY, "subject?": SUBJECT,

@@ -4,7 +4,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "mana
 MAX_FILE_LINES = 400
 # One file by design: it is handed to auditors alone, and shares no code. Its table of the records' schema,
 # JSON, Ed25519 and the C2SP formats are sections of it where they are modules elsewhere.
-LONGER_BY_DESIGN = {"audit/verifier.py": 600}
+LONGER_BY_DESIGN = {"audit/verifier.py": 640}
 MAX_FUNCTION_LINES = 60
 
 
