@@ -279,6 +279,16 @@ class MemoryReader:
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()
         subtrees = self._database.subtrees.items()
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        self._database.require_reachable()
+        return [b"".join(self._hashes(*stretch)) for stretch in stretches]
+
+    def _hashes(self, height: int, first: int, end: int) -> list[bytes]:
+        if height == 0:
+            return [one.leaf_hash for one in self._database.stored[first:end]]
+        subtrees = self._database.subtrees
+        return [subtrees[height, at] for at in range(first, end) if (height, at) in subtrees]
+
         return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
@@ -301,3 +311,7 @@ class MemoryReader:
 
     async def close(self) -> None:
         """Nothing to give back."""
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        self._database.require_reachable()
+        return min((each for each in self._database.checkpoints.items() if each[0] >= size), default=None)
+

@@ -171,8 +171,28 @@ class Reader(Protocol):
         ...
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
-        """The published checkpoint of the largest size, or None."""
+        """Which checkpoint to serve: the largest that met the policy when it was stored, else the largest signed."""
         ...
+
+    async def signed(self) -> tuple[int, bytes] | None:
+        """The published checkpoint of the largest size, or None; what others cosigned may be behind it."""
+        ...
+
+    async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
+        """The newest `count` checkpoints with cosignatures of sizes in (first, end], every version, newest first."""
+        ...
+
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        """The published checkpoint of the smallest size that is not below `size`, or None."""
+        ...
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """For each (height, first, end): the stored hashes of that height and these indices, in order, end to end;
+        of height 0 the leaf hashes, else those of tiles (8, 16, 24 ...). One that is missing is missing from them.
+
+        At most 64 stretches a call, of at most 256 hashes each.
+        """
+        ...
+
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
         """The published checkpoints of sizes in (first, end], by size."""

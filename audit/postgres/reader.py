@@ -63,6 +63,17 @@ NODES: Final = """
     SELECT height, idx, hash FROM ledger.nodes
     JOIN unnest(%b::smallint[], %b::bigint[]) AS wanted (height, idx) USING (height, idx)
 """
+# One value a stretch: a row for each hash would cost more than to find them. Each stretch is a statement of its own
+# with its bounds in sight: a join over all of them would be planned for a share of the table, not for 256 rows.
+LEAVES_OF: Final = (
+    "(SELECT string_agg(leaf_hash, ''::bytea ORDER BY idx) FROM ledger.records"
+    " WHERE idx >= %b::bigint AND idx < %b::bigint)"
+)
+NODES_OF: Final = (
+    "(SELECT string_agg(hash, ''::bytea ORDER BY idx) FROM ledger.nodes"
+    " WHERE height = %b::smallint AND idx >= %b::bigint AND idx < %b::bigint)"
+)
+MAX_STRETCHES: Final = 64
 # The subtree (height, idx) is completed when the tree reaches the size (idx + 1) << height.
 COMPLETED: Final = """
     SELECT height, idx, hash FROM generate_series(8, 56, 8) AS height
@@ -128,6 +139,16 @@ class PostgresReader:
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
         select = TILES.format(lines=LINES if columns else NO_LINES).encode()
         bounds = range(first, end, TILES_A_PAGE * TILE)
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        assert len(stretches) <= MAX_STRETCHES
+        if not stretches:
+            return []
+        parts = [NODES_OF if height else LEAVES_OF for height, _, _ in stretches]
+        bounds = [bound for stretch in stretches for bound in (stretch if stretch[0] else stretch[1:])]
+        select = f"SELECT {', '.join(parts)}"  # nosec B608  # our constants, one for each stretch
+        (row,) = await self._rows(select, tuple(bounds))
+        return [found or b"" for found in row]
+
         async with contextlib.aclosing(pages(self._target, select, bounds, end, answer_s=self._answer_s)) as fetched:
             async for page in fetched:
                 yield [_tile(row) for row in page]
@@ -150,7 +171,20 @@ class PostgresReader:
         return Unclosed(windows=tuple(_stored(row[1:]) for row in rows if row[1] is not None), upto=rows[0][0])
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
-        rows = await self._rows("SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1", ())
+        return _newest(await self._rows(SERVED, ()))
+
+    async def signed(self) -> tuple[int, bytes] | None:
+        return _newest(await self._rows(SIGNED, ()))
+
+    async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
+        return [
+            Cosigned(size=size, version=version, attested=attested, policy=policy, checkpoint=checkpoint)
+            for size, version, attested, policy, checkpoint in await self._rows(COSIGNED, (first, end, count))
+        ]
+
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        select = "SELECT size, checkpoint FROM ledger.checkpoints WHERE size >= %b::bigint ORDER BY size LIMIT 1"
+        rows = await self._rows(select, (size,))
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:

@@ -59,6 +59,24 @@ async def test_each_whole_tile_s_hash_is_stored_and_no_other(filled):
     }
 
 
+async def test_stretches_of_hashes_are_given_back_end_to_end(filled):
+    leaves = await filled.reader.leaf_hashes(0, 601)
+    nodes = await filled.reader.nodes([(8, 0), (8, 1)])
+    found = await filled.reader.hashes([(0, 256, 512), (8, 0, 2), (0, 600, 601)])
+    assert found == [b"".join(leaves[256:512]), nodes[8, 0] + nodes[8, 1], leaves[600]]
+
+
+async def test_a_stretch_ends_where_the_stored_hashes_do(filled):
+    leaves = await filled.reader.leaf_hashes(0, 601)
+    nodes = await filled.reader.nodes([(8, 1)])
+    found = await filled.reader.hashes([(0, 512, 768), (8, 1, 256), (16, 0, 1), (0, 700, 701)])
+    assert found == [b"".join(leaves[512:]), nodes[8, 1], b"", b""]
+
+
+async def test_no_stretch_has_no_hashes(filled):
+    assert await filled.reader.hashes([]) == []
+
+
 async def test_a_tile_counts_as_completed_by_its_last_record(filled):
     assert set(await filled.reader.completed(0, 511)) == {(8, 0)}
     assert set(await filled.reader.completed(256, 601)) == {(8, 1)}
@@ -185,6 +203,13 @@ async def test_the_checkpoint_of_the_largest_size_is_given_back(filled):
     await filled.store.publish(601, b"later")
     await filled.store.publish(101, b"earlier")
     assert await filled.reader.checkpoint() == (601, b"later")
+
+
+async def test_a_size_is_covered_by_the_next_checkpoint_that_is_published(filled):
+    for size in (601, 101, 301):
+        await filled.store.publish(size, b"%d" % size)
+    covering = [await filled.reader.covering(size) for size in (0, 101, 102, 601, 602)]
+    assert covering == [(101, b"101"), (101, b"101"), (301, b"301"), (601, b"601"), None]
 
 
 async def test_publishing_the_same_again_changes_nothing(begun):
