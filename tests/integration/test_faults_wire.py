@@ -1,0 +1,110 @@
+"""The connection to PostgreSQL ends before, within and behind every message of an append."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from psycopg import conninfo
+
+from audit.ledger import Ledger
+from tests.system.faults import log as logs
+from tests.system.faults.conversation import APPENDING, CONNECTING, FATES, Once, Place, places, spoken
+from tests.system.faults.log import WHOLE, Divided, Log
+from tests.system.faults.proxy import Fate, Proxy, pass_all
+
+FIRST = places(CONNECTING + APPENDING)
+LATER = places(APPENDING)
+SIZES = (1, 7)
+
+
+class Wired:
+    """A ledger in use whose appends pass over a wire, with a loop that runs while a test does."""
+
+    def __init__(self, runner: asyncio.Runner, log: Log, ledger: Ledger, way: Divided, wire: Proxy, url: str) -> None:
+        self._runner = runner
+        self.log, self.wire = log, wire
+        self._ledger, self._way, self._url = ledger, way, url
+
+    def append(self, count: int) -> None:
+        """On the connection that the last append left."""
+        self._runner.run(self.log.append(self._ledger, count))
+
+    def append_anew(self, count: int) -> None:
+        """On a connection that has still to be made."""
+
+        async def whole() -> None:
+            await self._way.appends.close()
+            self._way.appends = logs.store(self._url)
+            await self.log.append(self._ledger, count)
+
+        self._runner.run(whole())
+
+    def arm(self, place: Place, fate: Fate) -> Once:
+        """From now on messages are counted from 1 again, on every connection."""
+        for connection in self.wire.connections:
+            connection.counts.clear()
+        self.wire.judge = once = Once(place, fate)
+        return once
+
+    def account(self) -> logs.Account:
+        self.wire.judge = pass_all
+        return self._runner.run(self.log.account())
+
+
+@pytest.fixture(scope="module")
+def wired(module_database, tmp_path_factory) -> Iterator[Wired]:
+    log = Log(tmp_path_factory.mktemp("wired"), module_database.reader_url)
+    with asyncio.Runner() as runner:
+        wire = Proxy(module_database.secrets.socket_folder)
+        url = conninfo.make_conninfo(module_database.writer_url, host=str(wire.folder))
+        way = Divided(appends=logs.store(url), others=module_database.writer_url)
+        ledger = log.ledger(way)
+
+        async def begin() -> None:
+            await wire.__aenter__()
+            await log.begin(way)
+            await ledger.start()
+
+        async def end() -> None:
+            await ledger.close()
+            await way.close()
+            await log.close()
+            await wire.__aexit__()
+
+        runner.run(begin())
+        yield Wired(runner, log, ledger, way, wire, url)
+        runner.run(end())
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_the_conversation_of_an_append_is_the_one_that_is_tried(wired, count):
+    wired.append_anew(count)
+    before = len(wired.wire.connections)
+    wired.append(count)
+    last = wired.wire.connections[-1]
+    assert (len(wired.wire.connections), spoken(last)) == (before, CONNECTING + APPENDING + APPENDING)
+
+
+def test_the_records_of_several_callers_are_one_append(wired):
+    wired.log.events.batches.clear()
+    wired.append(7)
+    assert wired.log.events.batches == [7]
+
+
+@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("place", FIRST, ids=str)
+def test_a_connection_that_ends_at_a_message_of_a_first_append_costs_no_record(wired, place, fate, count):
+    once = wired.arm(place, fate)
+    wired.append_anew(count)
+    assert (once.strikes, wired.account()) == (1, WHOLE)
+
+
+@pytest.mark.parametrize("count", SIZES)
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("place", LATER, ids=str)
+def test_a_connection_that_ends_at_a_message_of_a_later_append_costs_no_record(wired, place, fate, count):
+    wired.append(1)
+    once = wired.arm(place, fate)
+    wired.append(count)
+    assert (once.strikes, wired.account()) == (1, WHOLE)
