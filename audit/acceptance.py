@@ -40,12 +40,13 @@ async def accept(
     genesis = await _genesis(reader, verifier)
     # Both are read before the head: another process may append, sign and publish at any moment.
     anchored = await asyncio.to_thread(anchor.newest)
-    published = await reader.checkpoint()
+    published = {"published": await reader.signed(), "cosigned": await reader.checkpoint()}
     head = await reader.head()
     if anchored is not None:
         await _require_extends(reader, head, anchored.size, anchored.root, "the newest anchor")
-    if published is not None:
-        await _require_published(reader, head, published[1], verifier)
+    for which, found in published.items():
+        if found is not None:
+            await _require_published(reader, head, found[1], verifier, which)
     if await tree.frontier(reader, head.size) != head.frontier:
         raise LedgerForked(f"size {head.size}: the last batch's frontier is not what the stored hashes give")
     if known is not None:
@@ -148,9 +149,9 @@ async def _require_extends(reader: Reader, head: Head, size: int, root: bytes, w
         raise LedgerForked(f"database: its root at size {size} is not that of {whose}: history was rewritten")
 
 
-async def _require_published(reader: Reader, head: Head, signed: bytes, verifier: note.Verifier) -> None:
+async def _require_published(reader: Reader, head: Head, signed: bytes, verifier: note.Verifier, which: str) -> None:
     try:
         opened = checkpoint.parse(note.open(signed.decode(), (verifier,)).text)
     except (AuditError, UnicodeDecodeError) as error:
-        raise LedgerForked("database: its published checkpoint is not signed by this log's key") from error
-    await _require_extends(reader, head, opened.size, opened.root, "the published checkpoint")
+        raise LedgerForked(f"database: its {which} checkpoint is not signed by this log's key") from error
+    await _require_extends(reader, head, opened.size, opened.root, f"the {which} checkpoint")

@@ -163,7 +163,7 @@ async def _show(index: int, *, receipt_alone: bool) -> int:
         raise SettingInvalid("N: an index counts from 0")
     async with _reader() as reader:
         stored = await reader.record(index)
-        published = await reader.checkpoint()
+        published = await reader.signed()
         proof = None
         if published is not None and index < published[0]:
             path = await tree.inclusion(reader, index, published[0])

@@ -15,6 +15,8 @@ AuditError
 |- LedgerForked           the database contradicts what was signed or seen  ledger_forked
 |- LedgerNotInitialised   no record 0                                       ledger_not_initialised
 |- LedgerExists           a second record 0 was asked for                   ledger_exists
+|- LeaseLost              another leads now, or may                       lease_lost
+|- WitnessFailed          a witness that did not cosign                    witness_failed
 |- NotFound               no record at this index                           not_found
 `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
 """
@@ -82,6 +84,20 @@ class LedgerNotInitialised(AuditError):
 
 class LedgerExists(AuditError):
     code = "ledger_exists"
+
+
+class LeaseLost(AuditError):
+    code = "lease_lost"
+
+
+class WitnessFailed(AuditError):
+    """`reason` is one word for metrics."""
+
+    code = "witness_failed"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotFound(AuditError):

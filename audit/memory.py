@@ -4,14 +4,20 @@ It passes the same contract suite. What differs is that nothing is durable, and 
 the whole schema (`record.decode`) where the database looks only at what it derives.
 """
 
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Literal
 from uuid import UUID
 
+import msgspec
+
 from audit import chain, merkle, record
+from audit.checkpoint import MAX_SIZE
 from audit.derived import COLUMNS, columns_of
 from audit.errors import (
     CallerBehind,
+    LeaseLost,
     LedgerExists,
     LedgerForked,
     LedgerNotInitialised,
@@ -21,13 +27,14 @@ from audit.errors import (
     RecordRefused,
 )
 from audit.packed import TILE, Tile, line
-from audit.ports import Appended, Batch, Head, Readiness, Row, Stored, Unclosed
+from audit.ports import Appended, Batch, Cosigned, Head, Lease, Readiness, Row, Stored, Unclosed
 from audit.record import Genesis, Record, Window
 
 MAX_BATCH_RECORDS: Final = 1_024
 MAX_BEHIND: Final = 65_536
 MAX_LEAF_HASHES: Final = 65_536
 MAX_WINDOWS: Final = 10_000
+MAX_LEASE_MS: Final = 3_600_000
 
 Failure = Literal["before", "after"]
 """When an append fails: before anything is stored, or after all of it is."""
@@ -43,6 +50,10 @@ class MemoryDatabase:
         self.batches: list[Batch] = []
         self.subtrees: dict[tuple[int, int], bytes] = {}
         self.checkpoints: dict[int, bytes] = {}
+        self.cosigned: list[Cosigned] = []
+        self.leases: dict[str, tuple[UUID, int, int]] = {}
+        """name -> holder, term and when it ends, in `now_ms`."""
+        self.now_ms: Callable[[], int] = _now_ms
         self.appends = 0
         """How many appends were asked for, failed ones included."""
         self.failures: list[Failure] = []
@@ -98,6 +109,38 @@ class MemoryStore:
         if self._database.checkpoints.setdefault(size, checkpoint) != checkpoint:
             raise RecordRefused(f"ledger: another checkpoint of size {size} is published")
 
+    async def lease(self, name: str, holder: UUID, ttl_ms: int) -> Lease:
+        self._database.require_reachable()
+        if not name or not 1 <= ttl_ms <= MAX_LEASE_MS:
+            raise RecordRefused(f"ledger: expected a lease's name, a holder and 1 to {MAX_LEASE_MS} ms")
+        now_ms = self._database.now_ms()
+        had, term, until_ms = self._database.leases.get(name, (holder, 0, now_ms))
+        held = had == holder or until_ms <= now_ms
+        if held:
+            term, until_ms = term + (until_ms <= now_ms), now_ms + ttl_ms
+            self._database.leases[name] = (holder, term, until_ms)
+        return Lease(name=name, holder=holder, term=term, held=held, remaining_ms=until_ms - now_ms)
+
+    async def release(self, name: str, holder: UUID) -> None:
+        self._database.require_reachable()
+        had, term, until_ms = self._database.leases.get(name, (None, 0, 0))
+        if had == holder:
+            self._database.leases[name] = (holder, term, min(until_ms, self._database.now_ms()))
+
+    async def cosign(self, lease: Lease, cosigned: Cosigned) -> None:
+        database = self._database
+        database.require_reachable()
+        holder, term, until_ms = database.leases.get(lease.name, (None, 0, 0))
+        if (holder, term) != (lease.holder, lease.term) or until_ms <= database.now_ms():
+            raise LeaseLost("ledger: the lease is not, or no longer, held")
+        if cosigned.size not in database.checkpoints:
+            raise RecordRefused(f"ledger: no signed checkpoint of size {cosigned.size} is published")
+        newest = next((one for one in reversed(database.cosigned) if one.size == cosigned.size), None)
+        digest = hashlib.sha256(cosigned.policy).digest()
+        numbered = msgspec.structs.replace(cosigned, version=newest.version if newest else 0, policy_sha256=digest)
+        if numbered != newest:
+            database.cosigned.append(msgspec.structs.replace(numbered, version=numbered.version + 1))
+
     async def ready(self) -> Readiness:
         self._database.require_reachable()
         known = self._database.readiness
@@ -111,6 +154,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
@@ -234,6 +281,16 @@ class MemoryReader:
         self._database.require_reachable()
         return {place: self._database.subtrees[place] for place in wanted if place in self._database.subtrees}
 
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        self._database.require_reachable()
+        return [b"".join(self._hashes(*stretch)) for stretch in stretches]
+
+    def _hashes(self, height: int, first: int, end: int) -> list[bytes]:
+        if height == 0:
+            return [one.leaf_hash for one in self._database.stored[first:end]]
+        subtrees = self._database.subtrees
+        return [subtrees[height, at] for at in range(first, end) if (height, at) in subtrees]
+
     async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
         self._database.require_reachable()
         for one in self._database.stored[first:end]:
@@ -279,16 +336,6 @@ class MemoryReader:
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()
         subtrees = self._database.subtrees.items()
-    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        self._database.require_reachable()
-        return [b"".join(self._hashes(*stretch)) for stretch in stretches]
-
-    def _hashes(self, height: int, first: int, end: int) -> list[bytes]:
-        if height == 0:
-            return [one.leaf_hash for one in self._database.stored[first:end]]
-        subtrees = self._database.subtrees
-        return [subtrees[height, at] for at in range(first, end) if (height, at) in subtrees]
-
         return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
@@ -302,8 +349,21 @@ class MemoryReader:
         return Unclosed(windows=tuple(one for one in looked if one.index not in closed), upto=upto)
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
+        attested = [one for one in await self.cosigned(0, MAX_SIZE, MAX_LEAF_HASHES) if one.attested]
+        return (attested[0].size, attested[0].checkpoint) if attested else await self.signed()
+
+    async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
+        self._database.require_reachable()
+        found = [one for one in self._database.cosigned if first < one.size <= end]
+        return sorted(found, key=lambda one: (one.size, one.version), reverse=True)[:count]
+
+    async def signed(self) -> tuple[int, bytes] | None:
         self._database.require_reachable()
         return max(self._database.checkpoints.items(), default=None)
+
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        self._database.require_reachable()
+        return min((each for each in self._database.checkpoints.items() if each[0] >= size), default=None)
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
         self._database.require_reachable()
@@ -311,7 +371,3 @@ class MemoryReader:
 
     async def close(self) -> None:
         """Nothing to give back."""
-    async def covering(self, size: int) -> tuple[int, bytes] | None:
-        self._database.require_reachable()
-        return min((each for each in self._database.checkpoints.items() if each[0] >= size), default=None)
-

@@ -63,6 +63,33 @@ class Unclosed(Struct, frozen=True, kw_only=True):
     upto: int
 
 
+class Lease(Struct, frozen=True, kw_only=True):
+    """A lease as it was just asked for; `term` counts the holders it has had."""
+
+    name: str
+    holder: UUID
+    term: int
+    held: bool
+    """Whether `holder` has it now; else `term` and `remaining_ms` are those of whoever has."""
+    remaining_ms: int
+    """By the store's clock."""
+
+
+class Cosigned(Struct, frozen=True, kw_only=True):
+    """A signed checkpoint with cosignatures, and what the policy of that time said of it."""
+
+    size: int
+    checkpoint: bytes
+    attested: bool
+    """Whether the policy asks for witnesses, and as many as it asks for have cosigned."""
+    policy: bytes
+    """The policy's text (C2SP tlog-policy); empty where the store has lost it."""
+    version: int = 0
+    """Counts from 1 for each size; the store numbers them. A later one holds more cosignatures."""
+    policy_sha256: bytes = b""
+    """The digest by which the store names the policy."""
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
 
@@ -94,6 +121,25 @@ class Store(Protocol):
 
     async def publish(self, size: int, checkpoint: bytes) -> None:
         """Keep a signed checkpoint for others to read. Publishing the same again changes nothing."""
+        ...
+
+    async def lease(self, name: str, holder: UUID, ttl_ms: int) -> Lease:
+        """Take the lease, or keep it, for `ttl_ms` from now by the store's clock, unless another holds it.
+
+        Nothing waits, and nothing rests on the session. Requires 1 <= ttl_ms <= 3,600,000.
+        """
+        ...
+
+    async def release(self, name: str, holder: UUID) -> None:
+        """Give the lease back before its time, if `holder` has it."""
+        ...
+
+    async def cosign(self, lease: Lease, cosigned: Cosigned) -> None:
+        """Keep a checkpoint with cosignatures, as the next version of its size. The store fills in what has a default.
+
+        Storing the newest version again changes nothing. Requires a signed checkpoint of that size to be published,
+        else raises `RecordRefused`. Raises `LeaseLost` where `lease` is not, or no longer, held.
+        """
         ...
 
     async def ready(self) -> Readiness:
@@ -128,6 +174,14 @@ class Reader(Protocol):
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         """Stored tile hashes: (height, index) -> hash for each of `wanted` that is complete and stored
         (heights 8, 16, 24 ...). A height-h node of index i covers records [i << h, (i + 1) << h)."""
+        ...
+
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """For each (height, first, end): the stored hashes of that height and these indices, in order, end to end;
+        of height 0 the leaf hashes, else those of tiles (8, 16, 24 ...). One that is missing is missing from them.
+
+        At most 64 stretches a call, of at most 256 hashes each.
+        """
         ...
 
     def records(self, first: int, end: int) -> AsyncIterator[Stored]:
@@ -185,14 +239,6 @@ class Reader(Protocol):
     async def covering(self, size: int) -> tuple[int, bytes] | None:
         """The published checkpoint of the smallest size that is not below `size`, or None."""
         ...
-    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        """For each (height, first, end): the stored hashes of that height and these indices, in order, end to end;
-        of height 0 the leaf hashes, else those of tiles (8, 16, 24 ...). One that is missing is missing from them.
-
-        At most 64 stretches a call, of at most 256 hashes each.
-        """
-        ...
-
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
         """The published checkpoints of sizes in (first, end], by size."""

@@ -77,7 +77,7 @@ async def verify(
     held, forked = _held(anchors)
     reader = open_reader()
     try:
-        published = await reader.checkpoint()  # before the head: meanwhile, records are added and published
+        published = await reader.signed()  # before the head: meanwhile, records are added and published
         size = (await reader.head()).size
         if size == 0:
             raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")

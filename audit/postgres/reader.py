@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
-from audit.ports import Batch, Head, Row, Stored, Unclosed
+from audit.ports import Batch, Cosigned, Head, Row, Stored, Unclosed
 from audit.postgres.ahead import Values, pages
 from audit.postgres.connections import GRACE_MS, Connections, Limits, target
 
@@ -81,6 +81,20 @@ COMPLETED: Final = """
     WHERE n.idx >= %b::bigint >> height AND n.idx < %b::bigint >> height
 """
 
+SIGNED: Final = "SELECT size, checkpoint FROM ledger.checkpoints ORDER BY size DESC LIMIT 1"
+SERVED: Final = f"""
+    SELECT size, checkpoint FROM (
+        (SELECT size, checkpoint, 1 AS rank FROM ledger.cosigned WHERE attested
+            ORDER BY size DESC, version DESC LIMIT 1)
+        UNION ALL (SELECT size, checkpoint, 2 FROM ({SIGNED}) AS signed)
+    ) AS candidates ORDER BY rank LIMIT 1
+"""  # nosec B608  # a statement of ours
+COSIGNED: Final = """
+    SELECT size, version, attested, c.policy, coalesce(p.policy, ''), checkpoint
+    FROM ledger.cosigned AS c LEFT JOIN ledger.policies AS p ON p.digest = c.policy
+    WHERE size > %b::bigint AND size <= %b::bigint ORDER BY size DESC, version DESC LIMIT %b::bigint
+"""
+
 
 class PostgresReader:
     """Implements `audit.ports.Reader`. Nothing is connected before the first call; call `close` at the end."""
@@ -125,6 +139,16 @@ class PostgresReader:
         heights, places = [height for height, _ in wanted], [place for _, place in wanted]
         return {(height, place): hash_ for height, place, hash_ in await self._rows(NODES, (heights, places))}
 
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        assert len(stretches) <= MAX_STRETCHES
+        if not stretches:
+            return []
+        parts = [NODES_OF if height else LEAVES_OF for height, _, _ in stretches]
+        bounds = [bound for stretch in stretches for bound in (stretch if stretch[0] else stretch[1:])]
+        select = f"SELECT {', '.join(parts)}"  # nosec B608  # our constants, one for each stretch
+        (row,) = await self._rows(select, tuple(bounds))
+        return [found or b"" for found in row]
+
     async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
         async for page in self._pages(STORED + PAGE, first, end, RECORDS_A_PAGE):
             for row in page:
@@ -139,16 +163,6 @@ class PostgresReader:
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
         select = TILES.format(lines=LINES if columns else NO_LINES).encode()
         bounds = range(first, end, TILES_A_PAGE * TILE)
-    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        assert len(stretches) <= MAX_STRETCHES
-        if not stretches:
-            return []
-        parts = [NODES_OF if height else LEAVES_OF for height, _, _ in stretches]
-        bounds = [bound for stretch in stretches for bound in (stretch if stretch[0] else stretch[1:])]
-        select = f"SELECT {', '.join(parts)}"  # nosec B608  # our constants, one for each stretch
-        (row,) = await self._rows(select, tuple(bounds))
-        return [found or b"" for found in row]
-
         async with contextlib.aclosing(pages(self._target, select, bounds, end, answer_s=self._answer_s)) as fetched:
             async for page in fetched:
                 yield [_tile(row) for row in page]
@@ -177,10 +191,7 @@ class PostgresReader:
         return _newest(await self._rows(SIGNED, ()))
 
     async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
-        return [
-            Cosigned(size=size, version=version, attested=attested, policy=policy, checkpoint=checkpoint)
-            for size, version, attested, policy, checkpoint in await self._rows(COSIGNED, (first, end, count))
-        ]
+        return [_cosigned(row) for row in await self._rows(COSIGNED, (first, end, count))]
 
     async def covering(self, size: int) -> tuple[int, bytes] | None:
         select = "SELECT size, checkpoint FROM ledger.checkpoints WHERE size >= %b::bigint ORDER BY size LIMIT 1"
@@ -235,6 +246,17 @@ def _select(columns: Sequence[str]) -> str:
     casts = [f"{name}::text" if name in {"request_id", "process_id"} else name for name in columns]
     named = ", ".join(["idx", "event_id::text", "record", "leaf_hash", *casts])
     return f"SELECT {named} FROM ledger.records"  # nosec B608  # names of COLUMNS, nothing a caller wrote
+
+
+def _newest(rows: list[Row]) -> tuple[int, bytes] | None:
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def _cosigned(row: Row) -> Cosigned:
+    size, version, attested, digest, policy, checkpoint = row
+    return Cosigned(
+        size=size, version=version, attested=attested, policy=policy, policy_sha256=digest, checkpoint=checkpoint
+    )
 
 
 def _head(row: Row) -> Head:

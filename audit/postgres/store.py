@@ -1,4 +1,4 @@
-"""The writer's side: `ledger.append`, `ledger.publish` and `ledger.ready`, and nothing else."""
+"""The writer's side: the functions of the schema `ledger`, and nothing else."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from audit.errors import RecordRefused
-from audit.ports import Appended, Readiness
+from audit.ports import Appended, Cosigned, Lease, Readiness
 from audit.postgres.connections import Connections, Limits
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
@@ -15,6 +15,9 @@ CONNECTIONS: Final = 2
 # Binary parameters and results: text would send every byte of a record as two digits.
 APPEND: Final = "SELECT * FROM ledger.append(%b::bigint, %b::uuid[], %b::bytea[])"
 PUBLISH: Final = "SELECT ledger.publish(%b::bigint, %b::bytea)"
+LEASE: Final = "SELECT held, term, remaining_ms FROM ledger.lease(%t, %b::uuid, %b::integer)"
+RELEASE: Final = "SELECT ledger.release(%t, %b::uuid)"
+COSIGN: Final = "SELECT ledger.cosign(%t, %b::uuid, %b::bigint, %b::bigint, %b::bytea, %b::bytea, %b)"
 READY: Final = "SELECT in_recovery, durable, system_identifier, timeline, size FROM ledger.ready()"
 
 
@@ -53,6 +56,17 @@ class PostgresStore:
 
     async def publish(self, size: int, checkpoint: bytes) -> None:
         await self._row(PUBLISH, (size, checkpoint))
+
+    async def lease(self, name: str, holder: UUID, ttl_ms: int) -> Lease:
+        held, term, remaining_ms = await self._row(LEASE, (name, holder, ttl_ms))
+        return Lease(name=name, holder=holder, term=term, held=held, remaining_ms=remaining_ms)
+
+    async def release(self, name: str, holder: UUID) -> None:
+        await self._row(RELEASE, (name, holder))
+
+    async def cosign(self, lease: Lease, cosigned: Cosigned) -> None:
+        what = (cosigned.size, cosigned.checkpoint, cosigned.policy, cosigned.attested)
+        await self._row(COSIGN, (lease.name, lease.holder, lease.term, *what))
 
     async def ready(self) -> Readiness:
         in_recovery, durable, system_identifier, timeline, size = await self._row(READY, ())
