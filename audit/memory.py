@@ -28,12 +28,13 @@ from audit.errors import (
 )
 from audit.packed import TILE, Tile, line
 from audit.ports import Appended, Batch, Cosigned, Head, Lease, Readiness, Row, Stored, Unclosed
-from audit.record import Genesis, Record, Window
+from audit.record import Genesis, KeyRotated, Record, Window
 
 MAX_BATCH_RECORDS: Final = 1_024
 MAX_BEHIND: Final = 65_536
 MAX_LEAF_HASHES: Final = 65_536
 MAX_WINDOWS: Final = 10_000
+MAX_ROTATIONS: Final = 256
 MAX_LEASE_MS: Final = 3_600_000
 
 Failure = Literal["before", "after"]
@@ -171,6 +172,8 @@ def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID]
     first = head.size if again is None else again.first
     if first - known_size > MAX_BEHIND:
         raise CallerBehind(f"ledger: the caller knows {known_size} records, more than {MAX_BEHIND} fewer than {first}")
+    if any(isinstance(entry, KeyRotated) for entry in database.entries[known_size:first]):
+        raise CallerBehind(f"ledger: the log's key was rotated after the {known_size} records that the caller knows")
     batch = again if again is not None else _store(database, head, event_ids, records)
     before = database.head_at(first)
     return Appended(
@@ -337,6 +340,11 @@ class MemoryReader:
         self._database.require_reachable()
         subtrees = self._database.subtrees.items()
         return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
+
+    async def rotations(self, first: int, end: int) -> list[Stored]:
+        self._database.require_reachable()
+        both = zip(self._database.stored, self._database.entries, strict=True)
+        return [one for one, entry in both if isinstance(entry, KeyRotated) and first <= one.index < end][:MAX_ROTATIONS]
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         self._database.require_reachable()

@@ -112,7 +112,8 @@ class Store(Protocol):
         The same ids with the same bytes in the same order again: the original's answer, nothing written.
         Requires 1 <= len(records) == len(event_ids). The first append of all is record 0 (genesis) alone.
         Raises `LedgerForked` where the ledger is shorter than `known_size`, `CallerBehind` where it is
-        longer by more than the store gives back, `RecordRefused` where the batch's own data is at fault
+        longer by more than the store gives back, or by a rotation of the log's key, which the caller has to
+        read before it signs anything, `RecordRefused` where the batch's own data is at fault
         (an id known with other bytes, not a record), `LedgerUnavailable` for everything that may pass:
         then the caller does not know whether the batch is durable, and must try it again as it is.
         Raises `LedgerNotInitialised` where the first record is not the genesis, `LedgerExists` for a second.
@@ -214,6 +215,13 @@ class Reader(Protocol):
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         """Stored tile hashes of the subtrees that the records [first, end) completed: (height, index) -> hash."""
+        ...
+
+    async def rotations(self, first: int, end: int) -> list[Stored]:
+        """The records of kind `key_rotated` of [first, end), in order, whether or not they rotate anything.
+
+        At most 256: where there are as many, ask again from behind the last.
+        """
         ...
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:

@@ -104,6 +104,15 @@ class Entries:
         )  # fmt: skip
         return msgspec.structs.replace(made, **other)
 
+    def rotation(self, **other) -> record.KeyRotated:
+        """One that rotates nothing: its keys and signatures are nobody's."""
+        made = record.KeyRotated(
+            format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=4, origin=self.ORIGIN,
+            old_key=f"{self.ORIGIN}+00000000+AAAA", new_key=f"{self.ORIGIN}+11111111+AAAA",
+            old_signature="A" * 86 + "==", new_signature="A" * 86 + "==",
+        )  # fmt: skip
+        return msgspec.structs.replace(made, **other)
+
     def sent(self, *entries: record.Record) -> tuple[list[UUID], list[bytes]]:
         """Ids and bytes, as `Store.append` takes them."""
         return [record.event_uuid(entry) for entry in entries], [record.encode(entry) for entry in entries]

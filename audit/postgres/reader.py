@@ -24,6 +24,9 @@ RECORDS_A_PAGE: Final = 1_024
 
 BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
 STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
+ROTATIONS: Final = f"""
+    {STORED} WHERE kind = 'key_rotated' AND idx >= %b::bigint AND idx < %b::bigint ORDER BY idx LIMIT 256
+"""  # nosec B608  # a statement of ours
 PAGE: Final = " WHERE idx >= %b::bigint AND idx < %b::bigint ORDER BY idx"
 # How far it was looked is of the same snapshot as what was found. OFFSET 0 keeps one look at the index of closing
 # records for each window: as a join, the planner may read all that were ever closed.
@@ -179,6 +182,9 @@ class PostgresReader:
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}
+
+    async def rotations(self, first: int, end: int) -> list[Stored]:
+        return [_stored(row) for row in await self._rows(ROTATIONS, (first, end))]
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         rows = await self._rows(UNCLOSED, (first, end, end))

@@ -51,6 +51,7 @@ records: Final = Table(
 )
 Index("records_windows_opened", records.c.idx, postgresql_where=text("phase = 'opened'"))
 Index("records_of_index", records.c.of_index, postgresql_where=text("of_index IS NOT NULL"))
+Index("records_key_rotated", records.c.idx, postgresql_where=text("kind = 'key_rotated'"))
 
 nodes: Final = Table(
     "nodes",

@@ -265,3 +265,26 @@ async def test_every_tile_is_given_and_found_right(filled, columns):
 async def test_what_is_not_there_is_missing_from_its_tile(filled):
     tiles = [tile async for page in filled.reader.tiles(256, 1024, ()) for tile in page]
     assert [(tile.first, len(tile.indices) // 8) for tile in tiles] == [(256, 256), (512, 89), (768, 0)]
+
+
+async def test_rotations_of_the_key_are_found_among_the_other_records(begun, entries):
+    rotations = [entries.rotation(), entries.rotation()]
+    await begun.store.append(1, *entries.sent(entries.request(), rotations[0], entries.request(), rotations[1]))
+    assert [one.index for one in await begun.reader.rotations(0, 9)] == [2, 4]
+
+
+async def test_a_rotation_is_given_back_as_it_is_stored(begun, entries):
+    rotation = entries.rotation()
+    await begun.store.append(1, *entries.sent(rotation))
+    assert [one.body for one in await begun.reader.rotations(0, 9)] == [record.encode(rotation)]
+
+
+async def test_rotations_outside_the_asked_range_are_not_looked_at(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.rotation(), entries.rotation(), entries.rotation()))
+    assert [one.index for one in await begun.reader.rotations(2, 3)] == [2]
+
+
+async def test_no_more_than_256_rotations_come_at_once(begun, entries):
+    await begun.store.append(1, *entries.sent(*(entries.rotation() for _ in range(300))))
+    found = await begun.reader.rotations(0, 1000)
+    assert [one.index for one in found] == list(range(1, 257))
