@@ -27,6 +27,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("model", "verify"): ("service.cli_model", "verify", "check digests and golden vectors"),
     ("audit", "key"): ("audit.cli", "key", "print the log's verifier key"),
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
+    ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
 }
 
