@@ -33,6 +33,9 @@ class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reader_statement_timeout_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 60_000
     lock_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 4_000
     reader_connections: Annotated[int, Meta(ge=1, le=100)] = 2
+    log_connections: Annotated[int, Meta(ge=1, le=100)] = 2
+    """Those that the log is served through: apart from the others, so that who reads it keeps nobody from writing."""
+    log_statement_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
 
 
 class Places(Struct, frozen=True, kw_only=True):

@@ -7,13 +7,87 @@ checkpoint, or hand it to somebody who does.
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from audit import merkle, tiles
-from audit.errors import Altered
+from audit.checkpoint import Checkpoint
+from audit.errors import Altered, VerificationFailed
 from audit.ports import Reader
 from audit.tiles import Tile
 
 Place = tuple[int, int]
 """(height, index) of a perfect subtree: it covers the leaves [index << height, (index + 1) << height)."""
+
+
+class Inclusion(Struct, frozen=True, kw_only=True):
+    """That a record is in the tree of a size, which is the beginning of a signed one."""
+
+    leaf_hash: bytes
+    path: tuple[bytes, ...]
+    root: bytes
+    """Of the tree of that size."""
+    onward: tuple[bytes, ...]
+    """The consistency path from that size to the checkpoint's; empty where they are the same."""
+
+
+class Consistency(Struct, frozen=True, kw_only=True):
+    """That one tree is the beginning of another, which is the beginning of a signed one."""
+
+    old_root: bytes
+    new_root: bytes
+    path: tuple[bytes, ...]
+    onward: tuple[bytes, ...]
+
+
+async def inclusion_under(reader: Reader, index: int, size: int, signed: Checkpoint) -> Inclusion:
+    """The proof for record `index` in the tree of `size`, verified up to the root of `signed` before it is returned.
+
+    Requires index < size <= signed.size. Raises `Altered` where the database does not agree with the checkpoint.
+    """
+    needs = {(0, index), *merkle.inclusion_needs(index, size), *_up_to(size, signed)}
+    found = await subtrees(reader, needs)
+    proof = Inclusion(
+        leaf_hash=found[0, index],
+        path=merkle.inclusion_path(index, size, lambda height, at: found[height, at]),
+        root=_root(found, size),
+        onward=merkle.consistency_path(size, signed.size, lambda height, at: found[height, at]),
+    )
+    try:
+        merkle.verify_inclusion(proof.leaf_hash, index, size, proof.path, proof.root)
+        merkle.verify_consistency(size, proof.root, signed.size, signed.root, proof.onward)
+    except VerificationFailed as error:
+        raise Altered(f"tree: the database is not the log that was signed at {signed.size}; verify it") from error
+    return proof
+
+
+async def consistency_under(reader: Reader, old: int, new: int, signed: Checkpoint) -> Consistency:
+    """The proof from the tree of `old` to that of `new`, verified up to the root of `signed` before it is returned.
+
+    Requires old <= new <= signed.size. Raises `Altered` where the database does not agree with the checkpoint.
+    """
+    needs = {*merkle.frontier_needs(old), *merkle.consistency_needs(old, new), *_up_to(new, signed)}
+    found = await subtrees(reader, needs)
+    proof = Consistency(
+        old_root=_root(found, old),
+        new_root=_root(found, new),
+        path=merkle.consistency_path(old, new, lambda height, at: found[height, at]),
+        onward=merkle.consistency_path(new, signed.size, lambda height, at: found[height, at]),
+    )
+    try:
+        merkle.verify_consistency(old, proof.old_root, new, proof.new_root, proof.path)
+        merkle.verify_consistency(new, proof.new_root, signed.size, signed.root, proof.onward)
+    except VerificationFailed as error:
+        raise Altered(f"tree: the database is not the log that was signed at {signed.size}; verify it") from error
+    return proof
+
+
+def _up_to(size: int, signed: Checkpoint) -> list[Place]:
+    """What the root at `size` and its consistency with the signed tree are made of."""
+    return [*merkle.frontier_needs(size), *merkle.consistency_needs(size, signed.size)]
+
+
+def _root(found: dict[Place, bytes], size: int) -> bytes:
+    return merkle.frontier_root(size, tuple(found[place] for place in merkle.frontier_needs(size)))
 
 
 async def frontier(reader: Reader, size: int) -> tuple[bytes, ...]:

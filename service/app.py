@@ -176,12 +176,13 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         where = ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         signer = signing.load(where.signing_key)
-        ledger, reader = _ledger(environment, signer, process_id, metrics, resources)
+        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources)
         await ledger.start()
         resources.push_async_callback(ledger.close)
         readiness = Readiness(ledger)
         parts = application.Parts(
             ledger=ledger,
+            log=log,
             infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
             tokens=TokenFile(
                 service_settings.tokens_file(settings, where.home), now_us=SystemClock().now_us, failed=metrics.failed
@@ -219,7 +220,8 @@ def _ledger(
     process_id: UUID,
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
-) -> tuple[Ledger, Reader]:
+) -> tuple[Ledger, Reader, Reader]:
+    """The ledger, what reads for it, and what the log is served from."""
     knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
     if where.database_url is None or where.reader_url is None:
         raise SettingInvalid("MEDAI_DATABASE_URL: a worker needs one; `medai serve` gives it the embedded PostgreSQL's")
@@ -237,6 +239,13 @@ def _ledger(
         connections=knobs.reader_connections,
     )
     resources.push_async_callback(reader.close)
+    log = PostgresReader(
+        where.reader_url,
+        connect_timeout_ms=knobs.connect_timeout_ms,
+        statement_timeout_ms=knobs.log_statement_timeout_ms,
+        connections=knobs.log_connections,
+    )
+    resources.push_async_callback(log.close)
     ledger = Ledger(
         store=store,
         reader=reader,
@@ -248,7 +257,7 @@ def _ledger(
         observer=metrics,
         outages=FolderOutages(where.home / "outages"),
     )
-    return ledger, reader
+    return ledger, reader, log
 
 
 def _load_models(settings: Settings) -> model_store.ModelStore:

@@ -84,6 +84,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusals_per_minute_total: Annotated[
         int, _number(0, 1_000_000, "the same of all addresses together; the rest of the minute is folded into one")
     ] = 600
+    max_log_reads: Annotated[
+        int, _number(1, 10_000, "checkpoints, tiles, entry bundles and proofs being read at once; then 503")
+    ] = 32
     max_peers: Annotated[int, _number(1, 1_000_000, "addresses told apart in a minute; the others share a name")] = (
         10_000
     )

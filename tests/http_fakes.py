@@ -7,6 +7,7 @@ from uuid import UUID
 
 from audit import record as records
 from audit.errors import LedgerUnavailable, RecordRefused
+from audit.memory import MemoryDatabase, MemoryReader
 from audit.ports import Head, Proven, Stored, Unclosed
 from service.domain import messages
 from service.http import application
@@ -191,6 +192,8 @@ class Service:
     def __init__(self, *, process_id=PROCESS_ID, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
+        self.database = MemoryDatabase()
+        """What the log is served from. It is not the fake ledger's: a test fills it, or leaves it empty."""
         self.clock = FakeClock()
         self.tokens = FakeTokens()
         self.telemetry = FakeTelemetry()
@@ -202,6 +205,7 @@ class Service:
         self.application = application.create(
             application.Parts(
                 ledger=self.ledger,
+                log=MemoryReader(self.database),
                 infer=self._infer,
                 tokens=self.tokens,
                 pseudonyms=FakePseudonyms(),

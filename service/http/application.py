@@ -8,12 +8,13 @@ from litestar import Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from audit.ports import Clock
+from audit.ports import Clock, Reader
 from audit.ports import Recorder as Ledger
-from service.http import auth, documentation, problems
+from service.http import auth, documentation, log_routes, problems
 from service.http.admission import Admission, Rates
 from service.http.body import Bodies
 from service.http.case import case_of
+from service.http.log import PublicLog
 from service.http.peers import Peers
 from service.http.policy import Policy
 from service.http.ports import Pseudonyms, Telemetry, TokenBook
@@ -27,6 +28,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     """What the public application is made of; tests give fakes."""
 
     ledger: Ledger
+    log: Reader
+    """The log is served from it; nothing else is read through it."""
     infer: Infer
     tokens: TokenBook
     pseudonyms: Pseudonyms
@@ -87,8 +90,13 @@ def _routes(parts: Parts, admission: Admission) -> list[HTTPRouteHandler]:
         infer_route(inference),
         health_route(parts.unready),
         version_route(parts.version),
+        *log_routes.routes(PublicLog(parts.log, parts.policy), _callers(parts.policy)),
         *documentation.pages(),
     ]
+
+
+def _callers(policy: Policy) -> Rates:
+    return Rates(per_s=policy.caller_rate_per_s, burst=policy.caller_burst, max_callers=policy.max_peers)
 
 
 def _litestar(parts: Parts, routes: list[HTTPRouteHandler]) -> Litestar:

@@ -32,6 +32,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Refusals of one peer that are recorded singly; what follows in that minute is folded into a window."""
     refusals_per_minute_total: int = 600
     """The same of all peers together; what follows in that minute is folded into one window, whoever's it is."""
+    max_log_reads: int = 32
+    """Checkpoints, tiles, bundles and proofs being read at once; past it a request is told to come back."""
     max_peers: int = 10_000
     """Peers told apart in a minute; the others share one name."""
     window_grace_ms: int = 120_000
