@@ -343,8 +343,8 @@ class MemoryReader:
 
     async def rotations(self, first: int, end: int) -> list[Stored]:
         self._database.require_reachable()
-        both = zip(self._database.stored, self._database.entries, strict=True)
-        return [one for one, entry in both if isinstance(entry, KeyRotated) and first <= one.index < end][:MAX_ROTATIONS]
+        both = zip(self._database.stored[first:end], self._database.entries[first:end], strict=True)
+        return [one for one, entry in both if isinstance(entry, KeyRotated)][:MAX_ROTATIONS]
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         self._database.require_reachable()

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.derived import COLUMNS
+from audit.note import Signer, Verifier
 from audit.packed import Tile
 from audit.record import Outage, Record
 
@@ -261,6 +262,14 @@ class Clock(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The signing keys that a process was given. Which of them signs is for the ledger's records to say."""
+
+    def signer(self, key: Verifier) -> Signer | None:
+        """The signing half of `key`, if it is at hand now; it may be at a later call."""
+        ...
+
+
 class Proven(Struct, frozen=True, kw_only=True):
     """A record that is durable, and its proof: C2SP tlog-proof text whose `extra` line is the record."""
 
@@ -282,8 +291,13 @@ class Anchored(Struct, frozen=True, kw_only=True):
 class Anchor(Protocol):
     """Where checkpoints go that the database's owner cannot reach."""
 
+    def trust(self, keys: Sequence[Verifier]) -> None:
+        """Checkpoints signed by any of `keys`, which are all of one log, are anchors of that log from now on."""
+        ...
+
     def newest(self) -> Anchored | None:
-        """The anchor of the largest size, or None. Raises `LedgerUnavailable` where it cannot be read."""
+        """The anchor of the largest size, or None. Raises `LedgerUnavailable` where it cannot be read, and
+        `KeyUnknown` where the newest that bears the log's name is signed by none of its keys."""
         ...
 
     def all(self) -> Iterator[Anchored]:
