@@ -50,7 +50,7 @@ def test_no_single_changed_character_of_a_receipt_is_valid_to_either_verifier(lo
     for at, char in enumerate(log.proof):
         changed = log.proof[:at] + ("A" if char != "A" else "B") + log.proof[at + 1 :]
         ours = evidence.check_receipt(changed, log.policy).exit_code
-        theirs, _ = verifier.judge(changed.encode(), [verifier.parse_key(str(log.signer.verifier))])
+        theirs, _ = verifier.judge(changed.encode(), verifier.trusting([verifier.parse_key(str(log.signer.verifier))]))
         assert (at, ours) == (at, theirs)
         assert ours != verifier.VALID
 
@@ -74,7 +74,7 @@ def test_no_changed_value_of_an_answer_is_valid_to_either_verifier(log, data):
         replacement = "another"
     holder[path[-1]] = replacement
     body = json.dumps(answer).encode()
-    theirs, _ = verifier.judge(body, [verifier.parse_key(str(log.signer.verifier))])
+    theirs, _ = verifier.judge(body, verifier.trusting([verifier.parse_key(str(log.signer.verifier))]))
     assert (evidence.check_answer(body, log.policy).exit_code, theirs) == (1, 1)
 
 

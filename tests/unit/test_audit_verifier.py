@@ -14,6 +14,7 @@ from audit import verifier
 SOURCE = Path(verifier.__file__)
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
 KEY = (VECTORS / "log.vkey").read_text(encoding="utf-8").strip()
+TRUSTED = verifier.trusting([verifier.parse_key(KEY)])
 RECEIPT = VECTORS / "receipt" / "exit-0" / "untouched.txt"
 
 # RFC 8032 section 7.1: secret key, public key, message, signature.
@@ -156,7 +157,7 @@ def test_one_of_several_keys_suffices(capsys):
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_arbitrary_bytes_are_broken_and_never_a_traceback(artefact):
-    assert verifier.judge(artefact, [verifier.parse_key(KEY)])[0] == 1
+    assert verifier.judge(artefact, TRUSTED)[0] == 1
 
 
 @given(data=st.data())
@@ -164,7 +165,7 @@ def test_a_receipt_with_arbitrary_bytes_inside_is_never_valid_and_never_a_traceb
     body = bytearray(RECEIPT.read_bytes())
     at = data.draw(st.integers(0, len(body) - 2))
     body[at : at + 2] = data.draw(st.binary(min_size=3, max_size=6))
-    assert verifier.judge(bytes(body), [verifier.parse_key(KEY)])[0] != 0
+    assert verifier.judge(bytes(body), TRUSTED)[0] != 0
 
 
 def test_what_is_judged_cannot_write_to_the_terminal(capsys):
