@@ -12,11 +12,67 @@ from pathlib import Path
 from typing import Final
 
 from audit import signing
-from audit.errors import SettingInvalid
+from audit.errors import KeyMissing, SettingInvalid
 from audit.note import Signer, Verifier
+from audit.ports import Keys
+from audit.rotation import KeyHistory, shown
 
 NEXT: Final = ".next"
 RETIRED: Final = ".retired-"
+
+
+class Keyring:
+    """Which of the keys at hand signs which sizes, by the history of the log that is in use."""
+
+    def __init__(self, given: Signer, keys: Keys | None = None) -> None:
+        self.given: Final = given
+        self._keys = keys
+        self._held = {given.verifier: given}
+        self._history: KeyHistory | None = None
+        self._by_size: list[tuple[int, Signer | None]] = []
+
+    @property
+    def history(self) -> KeyHistory:
+        assert self._history is not None, "a ledger reads its keys before it signs"
+        return self._history
+
+    def use(self, history: KeyHistory) -> bool:
+        """Use this history from now on; whether the current key is another one than before.
+
+        Raises `KeyMissing`, with nothing changed, where the current key is not at hand.
+        """
+        if history == self._history:
+            return False
+        for epoch in history.epochs:
+            signer = self._held.get(epoch.key) or (self._keys.signer(epoch.key) if self._keys is not None else None)
+            if signer is not None:
+                self._held[epoch.key] = signer
+        if history.current.key not in self._held:
+            raise KeyMissing(
+                f"signing key: record {history.current.index} rotated the log's key to {shown(history.current.key)}, "
+                f"which this process was not given: put it beside the old one, as MEDAI_SIGNING_KEY_FILE{NEXT}"
+            )
+        # The latest first: nearly every size is its own.
+        self._by_size = [(epoch.after, self._held.get(epoch.key)) for epoch in reversed(history.epochs)]
+        before, self._history = self._history, history
+        return before is not None
+
+    def can_sign(self, size: int) -> bool:
+        """Whether the key of this size is at hand; a retired one may be gone."""
+        return self._of_size(size) is not None
+
+    def of_size(self, size: int) -> Signer:
+        """The key that signs the tree of `size` records. Raises `KeyMissing` where it is gone."""
+        signer = self._of_size(size)
+        if signer is None:
+            raise KeyMissing(f"signing key: size {size} is for a retired key to sign, and that key is gone")
+        return signer
+
+    def _of_size(self, size: int) -> Signer | None:
+        for after, signer in self._by_size:
+            if size > after:
+                return signer
+        return None
 
 
 class KeyFiles:

@@ -11,46 +11,24 @@ The life of a batch, and what a crash after each step leaves behind:
 
 import asyncio
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
-from audit import acceptance, checkpoint, merkle, note, receipt, record
+from audit import acceptance, checkpoint, merkle, note, receipt, record, rotation, succession
 from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
+from audit.keyring import Keyring
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
-from audit.ports import Anchor, Clock, Head, Observer, Outages, Proven, Reader, Store
+from audit.ports import Anchor, Appended, Clock, Head, Keys, Observer, Outages, Proven, Reader, Store
 from audit.record import Outage, Outcome, Prediction, Record, Request
+from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
+from audit.silent import Forgotten, Unobserved
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
 _EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
-
-
-class Unobserved:
-    """An observer that tells nobody."""
-
-    def flushed(self, *, records: int, commit_us: int) -> None:
-        """Nothing."""
-
-    def event(self, code: str, message: str) -> None:
-        """Nothing."""
-
-
-class Forgotten:
-    """Outages that no restart survives: for a ledger that is not told where to note them."""
-
-    def note(self, outage: Outage) -> None:
-        """Nothing."""
-
-    def left(self) -> tuple[Outage, ...]:
-        """None."""
-        return ()
-
-    def clear(self, outage: Outage) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+_CATCH_UPS: Final = 3  # reads of what others wrote, in one try of a batch
 
 
 class Ledger:
@@ -71,9 +49,12 @@ class Ledger:
         process_id: str,
         observer: Observer | None = None,
         outages: Outages | None = None,
+        keys: Keys | None = None,
     ) -> None:
+        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to."""
         self._store, self._reader, self._anchor = store, reader, anchor
-        self._signer, self._clock, self._settings = signer, clock, settings
+        self._clock, self._settings = clock, settings
+        self._keyring = Keyring(signer, keys)
         self._observer = observer or Unobserved()
         self._process_id = process_id
         self._pending = Pending(
@@ -100,7 +81,6 @@ class Ledger:
         Raises what `acceptance.accept` raises: then nothing was started.
         """
         await self._accept(None)
-        self._sign(self._head.size, merkle.frontier_root(self._head.size, self._head.frontier))
         await self._publish()
         self._down = None
         for outage in await asyncio.to_thread(lambda: list(self._outages.left())):
@@ -209,11 +189,7 @@ class Ledger:
                 raise LedgerForked(self._dead)
             started = loop.time()
             ids, bodies = [item.event_id for item in batch], [item.body for item in batch]
-            try:
-                answer = await self._store.append(self._head.size, ids, bodies)
-            except CallerBehind:
-                self._head = await acceptance.extend(self._reader, self._head)
-                answer = await self._store.append(self._head.size, ids, bodies)
+            answer = await self._appended(ids, bodies)
             leaves = tuple(item.leaf for item in batch)
             if answer.first >= self._head.size:
                 after = acceptance.check_append(self._head, leaves, answer)
@@ -225,6 +201,30 @@ class Ledger:
         for index, item in enumerate(batch, answer.first):
             self._hand_out(item, index, after, signed)
         self._rise()
+
+    async def _appended(self, ids: list[UUID], bodies: list[bytes]) -> Appended:
+        """What the store answers, after reading what it does not give back. Requires the turn."""
+        for _ in range(_CATCH_UPS):
+            try:
+                return await self._store.append(self._head.size, ids, bodies)
+            except CallerBehind:
+                await self._catch_up()
+        raise LedgerUnavailable("ledger: others write faster than this process can read what they wrote")
+
+    async def _catch_up(self) -> None:
+        """The head is what others made of it since, and a key that they rotated to signs from there on.
+
+        Where that key is not at hand (`KeyMissing`), nothing has changed: no tree is signed by the wrong one.
+        """
+        head = await acceptance.extend(self._reader, self._head)
+        found = await succession.follow(self._reader, self._keyring.history, self._head.size, head.size)
+        self._use(found.history)
+        self._head = head
+
+    def _use(self, history: KeyHistory) -> None:
+        self._anchor.trust(history.verifiers)
+        if self._keyring.use(history):
+            self._observer.event("key_rotated", f"the log's key is now {rotation.shown(history.current.key)}")
 
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
@@ -246,8 +246,9 @@ class Ledger:
         )
 
     def _sign(self, size: int, root: bytes) -> str:
-        text = checkpoint.format(checkpoint.Checkpoint(origin=self._signer.name, size=size, root=root))
-        signed = note.sign(text, (self._signer,))
+        signer = self._keyring.of_size(size)
+        text = checkpoint.format(checkpoint.Checkpoint(origin=signer.name, size=size, root=root))
+        signed = note.sign(text, (signer,))
         if size >= self._signed[0]:
             self._signed = (size, signed)
         return signed
@@ -363,16 +364,28 @@ class Ledger:
                     self._observer.event("timeline_changed", "the database is another one: checking it")
                     await self._accept(self._head)
                 elif readiness.size > self._head.size and not self._flying:
-                    self._head = await acceptance.extend(self._reader, self._head)
+                    await self._catch_up()
         await self._publish()
         if self._down is not None and not self._flying:
             self._rise()
 
     async def _accept(self, known: Head | None) -> None:
-        accepted = await acceptance.accept(self._store, self._reader, self._anchor, self._signer.verifier, known=known)
-        self._database = (accepted.system_identifier, accepted.timeline)
+        verifier = self._keyring.given.verifier
+        accepted = await acceptance.accept(self._store, self._reader, self._anchor, verifier, known=known)
         if known is None:
+            self._use(accepted.keys)
             self._head = accepted.head
+            self._attest(accepted.signed)
+        self._database = (accepted.system_identifier, accepted.timeline)
+
+    def _attest(self, signed: str | None) -> None:
+        """The head is signed: by whoever wrote it, or now. Where it is the last that a retired key signs, and that
+        key is gone, the next append's checkpoint covers it."""
+        size = self._head.size
+        if signed is not None:
+            self._signed = (size, signed)
+        elif self._keyring.can_sign(size):
+            self._sign(size, merkle.frontier_root(size, self._head.frontier))
 
     async def _publish(self) -> None:
         """Anchor first, so that what the database publishes is never ahead of what it can be held to."""

@@ -339,7 +339,8 @@ class Observer(Protocol):
     def flushed(self, *, records: int, commit_us: int) -> None: ...
 
     def event(self, code: str, message: str) -> None:
-        """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`."""
+        """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`,
+        `key_rotated`."""
         ...
 
 
