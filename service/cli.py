@@ -29,6 +29,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
+    ("audit", "tiles"): ("audit.cli_tiles", "main", "write the log as static files: export DIR"),
 }
 
 EXIT_ALTERED: Final = 1

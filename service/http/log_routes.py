@@ -28,7 +28,7 @@ from service.http.auth import admits
 from service.http.case import case_of
 from service.http.log import PublicLog
 
-CHECKPOINT_TYPE: Final = "text/plain; charset=utf-8"  # C2SP tlog-tiles, "Checkpoints"
+CHECKPOINT_TYPE: Final = "text/plain"  # C2SP tlog-tiles, "Checkpoints"; Litestar adds the charset, utf-8
 TILE_TYPE: Final = "application/octet-stream"
 JSON: Final = "application/json"
 
