@@ -12,16 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from audit import checkpoint, command, evidence, genesis, note, receipt, signing, tree, verification
+from audit import checkpoint, cli_artefact, command, genesis, note, receipt, signing, tree, verification, witnessed
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import SettingInvalid, Unattested
-from audit.receipt import Policy
 from audit.settings import ledger_settings, places
-
-MAX_SAVED_BYTES: Final = 4 * 1024 * 1024  # as in `audit/verifier.py`; an answer has some 5 KB
 
 
 def key(arguments: Sequence[str]) -> int:
@@ -40,12 +36,15 @@ def verify(arguments: Sequence[str]) -> int:
     what.add_argument("--receipt", type=Path, metavar="F", help="a saved receipt (C2SP tlog-proof)")
     what.add_argument("--answer", type=Path, metavar="F", help="a saved answer of POST /infer")
     parser.add_argument("--key", metavar="VKEY", help="the log's verifier key, or a file that holds it (default: ours)")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="whom to trust: logs, witnesses and a quorum (C2SP tlog-policy)"
+    )
     parser.add_argument("--processes", type=int, metavar="N", help="to verify with (default: the cores)")
     parser.add_argument("--hashes-only", action="store_true", help="do not decode records nor compare search columns")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     options = parser.parse_args(arguments)
     if options.receipt is not None or options.answer is not None:
-        return command.run(lambda: _verify_artefact(options))
+        return command.run(lambda: cli_artefact.verify(options))
     return command.run(lambda: _verify_database(options))
 
 
@@ -66,30 +65,6 @@ def ledger_init(arguments: Sequence[str]) -> int:
     return command.run(lambda: asyncio.run(_initialise(options.origin)))
 
 
-# -- one artefact
-
-
-def _verify_artefact(options: argparse.Namespace) -> int:
-    policy = Policy(logs=(command.verifier_of(options.key),))
-    path: Path = options.receipt or options.answer
-    try:
-        with path.open("rb") as file:
-            saved = file.read(MAX_SAVED_BYTES + 1)
-    except OSError as error:
-        raise SettingInvalid(f"{path.name}: cannot be read ({error.strerror})") from error
-    if len(saved) > MAX_SAVED_BYTES:
-        raise SettingInvalid(f"{path.name}: larger than {MAX_SAVED_BYTES} bytes, which no receipt or answer is")
-    check = evidence.check_receipt if options.receipt is not None else evidence.check_answer
-    verdict = check(saved, policy)
-    if options.json:
-        command.say(json.dumps({"exit_code": verdict.exit_code, "words": verdict.words, "steps": verdict.steps}))
-    else:
-        for step in verdict.steps:
-            command.say(f"  {step}")
-        command.say(verdict.words)
-    return verdict.exit_code
-
-
 # -- the whole database
 
 
@@ -97,20 +72,27 @@ def _verify_database(options: argparse.Namespace) -> int:
     if options.processes is not None and options.processes < 1:
         raise SettingInvalid("--processes: at least 1")
     where, settings = places(os.environ), ledger_settings(os.environ)
-    verifier = command.verifier_of(options.key)
+    policy = None if options.policy is None else cli_artefact.policy_of(options.policy, options.key)
     if not os.path.exists(where.anchors):  # Path's own raises where it may not look
         # Not an error: the ledger is then unattested, which is the verdict. But a wrong path looks just the same.
         sys.stderr.write(f"medai: no anchor folder at {where.anchors}: set MEDAI_ANCHOR_FOLDER\n")
     with command.database(where) as database:
+        open_reader = functools.partial(command.open_reader, database.reader_url, settings)
+        if policy is None:
+            verifier = command.verifier_of(options.key)
+        else:
+            verifier = asyncio.run(witnessed.first_key(open_reader, policy))
         report = asyncio.run(
             verification.verify(
-                functools.partial(command.open_reader, database.reader_url, settings),
+                open_reader,
                 verifier,
                 FolderAnchor(where.anchors, (verifier,)).all(),
                 processes=options.processes,
                 schema=not options.hashes_only,
             )
         )
+        if policy is not None:
+            report = asyncio.run(witnessed.judged(open_reader, report, policy))
     if options.json:
         found = [{"class": f.fault, "first": f.first, "end": f.end, "message": f.message} for f in report.found]
         command.say(json.dumps({**_summary(report), "found": found}))
