@@ -10,6 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.derived import COLUMNS
+from audit.extent import Batch as Batch  # what a reader gives is found here
+from audit.extent import Extent
 from audit.note import Signer, Verifier
 from audit.packed import Tile
 from audit.record import Outage, Record
@@ -89,15 +91,6 @@ class Cosigned(Struct, frozen=True, kw_only=True):
     """Counts from 1 for each size; the store numbers them. A later one holds more cosignatures."""
     policy_sha256: bytes = b""
     """The digest by which the store names the policy."""
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
-
-    first: int
-    size: int
-    chain: bytes
-    frontier: tuple[bytes, ...]
 
 
 Row = tuple[Any, ...]
@@ -214,6 +207,10 @@ class Reader(Protocol):
         """The last batch that ends at `size` or before. Raises `NotFound` where none does."""
         ...
 
+    async def extent(self) -> Extent:
+        """How far the ledger reaches."""
+        ...
+
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         """Stored tile hashes of the subtrees that the records [first, end) completed: (height, index) -> hash."""
         ...
@@ -289,7 +286,12 @@ class Anchored(Struct, frozen=True, kw_only=True):
 
 
 class Anchor(Protocol):
-    """Where checkpoints go that the database's owner cannot reach."""
+    """Where checkpoints go that the database's owner cannot reach: one place, or several taken together."""
+
+    def parts(self) -> "Sequence[Anchor]":
+        """The places, one by one: a ledger is compared with the newest checkpoint of each. One alone is its only
+        part."""
+        ...
 
     def trust(self, keys: Sequence[Verifier]) -> None:
         """Checkpoints signed by any of `keys`, which are all of one log, are anchors of that log from now on."""
@@ -338,9 +340,33 @@ class Observer(Protocol):
 
     def flushed(self, *, records: int, commit_us: int) -> None: ...
 
+    def anchored(self, anchor: str, size: int) -> None:
+        """The anchor of this name holds the checkpoint of this size, the newest there was a moment ago."""
+        ...
+
     def event(self, code: str, message: str) -> None:
         """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`,
         `key_rotated`."""
+        ...
+
+
+class PublishingObserver(Protocol):
+    """Who is told how publishing fares; it must neither block nor raise."""
+
+    def anchored(self, anchor: str, size: int) -> None: ...
+
+    def anchor_failed(self, anchor: str, reason: str) -> None: ...
+
+    def witnessed(self, witness: str, size: int) -> None: ...
+
+    def witness_failed(self, witness: str, reason: str) -> None: ...
+
+    def attested(self, size: int) -> None:
+        """A checkpoint of this size has the cosignatures that the policy asks for, and is served."""
+        ...
+
+    def event(self, code: str, message: str) -> None:
+        """Something an operator should know: `forked`, `anchor_altered`, `publisher_leads`, `publisher_failed`."""
         ...
 
 
