@@ -179,7 +179,7 @@ class Ledger:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, self._settings.retry_last_ms / 1000)
             except AuditError as error:
-                return self._die(f"{error.code}: {error}")
+                return self.halt(f"{error.code}: {error}")
         return None
 
     async def _commit(self, batch: list[Item]) -> None:
@@ -324,7 +324,7 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
-    def _die(self, reason: str) -> None:
+    def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
             self._dead = reason
@@ -337,7 +337,7 @@ class Ledger:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self._die(f"internal: {type(fault).__name__}")
+            self.halt(f"internal: {type(fault).__name__}")
 
     # -- keeping: readiness, other processes' records, anchors
 
@@ -350,7 +350,7 @@ class Ledger:
             except LedgerUnavailable as error:
                 self._fall(str(error))
             except AuditError as error:
-                self._die(f"{error.code}: {error}")
+                self.halt(f"{error.code}: {error}")
 
     async def _keep(self) -> None:
         readiness = await self._store.ready()
@@ -379,6 +379,7 @@ class Ledger:
         self._database = (accepted.system_identifier, accepted.timeline)
 
     def _attest(self, signed: str | None) -> None:
+        self._observer.anchored("folder", size)
         """The head is signed: by whoever wrote it, or now. Where it is the last that a retired key signs, and that
         key is gone, the next append's checkpoint covers it."""
         size = self._head.size
