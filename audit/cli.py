@@ -1,4 +1,4 @@
-"""`medai audit key | verify | record` and `medai ledger init`: for auditors and operators.
+"""`medai audit verify | record` and `medai ledger init`: for auditors and operators.
 
 Exit codes: 0 valid up to the anchor (or: included and signed); 1 altered or broken; 2 usage or unreadable;
 3 consistent but unattested. Standard output carries the answer alone, standard error what went wrong.
@@ -18,12 +18,6 @@ from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import SettingInvalid, Unattested
 from audit.settings import ledger_settings, places
-
-
-def key(arguments: Sequence[str]) -> int:
-    """`medai audit key`: the log's verifier key as a C2SP vkey, alone on its line."""
-    argparse.ArgumentParser(prog="medai audit key", description="Print the log's verifier key.").parse_args(arguments)
-    return command.run(lambda: command.say(str(signing.load(places(os.environ).signing_key).verifier)))
 
 
 def verify(arguments: Sequence[str]) -> int:

@@ -15,13 +15,13 @@ from uuid import UUID
 
 import msgspec
 
-from audit import acceptance, checkpoint, merkle, note, receipt, record, rotation, succession
+from audit import acceptance, checkpoint, merkle, note, own_records, receipt, record, rotation, succession
 from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.keyring import Keyring
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
 from audit.ports import Anchor, Appended, Clock, Head, Keys, Observer, Outages, Proven, Reader, Store
-from audit.record import Outage, Outcome, Prediction, Record, Request
+from audit.record import Outage, Prediction, Record, Request
 from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
 from audit.silent import Forgotten, Unobserved
@@ -154,6 +154,11 @@ class Ledger:
         """The tree size that this process has checked."""
         return self._head.size
 
+    @property
+    def key(self) -> note.Verifier:
+        """The log's key as this process knows it; a rotation is known at the next append, or within a second."""
+        return self._keyring.history.current.key
+
     # -- flushing
 
     async def _flush_forever(self) -> None:
@@ -231,19 +236,7 @@ class Ledger:
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
         self._recorded(item.record)
         if item.abandoned and isinstance(item.record, Prediction | Request):
-            self._add(self._replaced(item.record, index))
-
-    def _replaced(self, entry: Prediction | Request, index: int) -> Outcome:
-        """The answer of this record was replaced before it became durable."""
-        return Outcome(
-            format=record.FORMAT,
-            event_id=record.new_event_id(),
-            recorded_at_us=self._clock.now_us(),
-            of_index=index,
-            request_id=entry.request_id,
-            outcome="answer_replaced",
-            bytes_sent=0,
-        )
+            self._add(own_records.replaced(item.record, index, self._clock.now_us()))
 
     def _sign(self, size: int, root: bytes) -> str:
         signer = self._keyring.of_size(size)
@@ -284,15 +277,7 @@ class Ledger:
 
     def _begin_outage(self, from_us: int) -> None:
         if self._outage is None:
-            self._outage = Outage(
-                format=record.FORMAT,
-                event_id=record.new_event_id(),
-                recorded_at_us=from_us,
-                process_id=self._process_id,
-                from_us=from_us,
-                to_us=from_us,
-                refused=0,
-            )
+            self._outage = own_records.outage(self._process_id, from_us)
 
     async def _note_outage(self) -> None:
         """Keep on disk what is not on record, so that a restart in the middle of an outage does not lose it."""
@@ -379,7 +364,6 @@ class Ledger:
         self._database = (accepted.system_identifier, accepted.timeline)
 
     def _attest(self, signed: str | None) -> None:
-        self._observer.anchored("folder", size)
         """The head is signed: by whoever wrote it, or now. Where it is the last that a retired key signs, and that
         key is gone, the next append's checkpoint covers it."""
         size = self._head.size
@@ -395,4 +379,5 @@ class Ledger:
             return
         identifier, timeline = self._database
         await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
+        self._observer.anchored("folder", size)
         await self._store.publish(size, signed.encode())

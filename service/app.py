@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Final
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import AuditError
+from audit.keyring import KeyFiles
 from audit.ledger import Ledger
 from audit.outages import FolderOutages
 from audit.ports import Reader
@@ -180,6 +181,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         await ledger.start()
         resources.push_async_callback(ledger.close)
         readiness = Readiness(ledger)
+        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key)))
         parts = application.Parts(
             ledger=ledger,
             log=log,
@@ -192,7 +194,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             clock=SystemClock(),
             policy=policy_of(settings),
             process_id=process_id,
-            version=versions.encode(_version(settings, models, signer)),
+            version=lambda: described(ledger.key),
             unready=readiness.reason,
         )
         running = Running(
@@ -250,6 +252,7 @@ def _ledger(
         store=store,
         reader=reader,
         signer=signer,
+        keys=KeyFiles(where.signing_key),
         anchor=FolderAnchor(where.anchors, (signer.verifier,)),
         clock=SystemClock(),
         settings=knobs,
@@ -297,7 +300,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def _version(settings: Settings, models: model_store.ModelStore, signer: note.Signer) -> versions.Version:
+def _version(settings: Settings, models: model_store.ModelStore, key: note.Verifier) -> versions.Version:
     runtime = model_store.runtimes(models.all())[0]
     return versions.Version(
         service=DISTRIBUTION,
@@ -314,7 +317,7 @@ def _version(settings: Settings, models: model_store.ModelStore, signer: note.Si
             )
             for model in models.all()
         ),
-        ledger=versions.LedgerVersion(origin=signer.name, verifier_key=str(signer.verifier)),
+        ledger=versions.LedgerVersion(origin=key.name, verifier_key=str(key)),
         runtime=versions.RuntimeVersion(
             name=runtime.name,
             version=runtime.version,

@@ -213,7 +213,7 @@ class Service:
                 clock=self.clock,
                 policy=self.policy,
                 process_id=process_id,
-                version=versions.encode(VERSION),
+                version=lambda: versions.encode(VERSION),
                 unready=lambda: self.draining,
             )
         )
