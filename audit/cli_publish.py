@@ -62,7 +62,7 @@ async def _publish(given_key: str | None) -> int:
 async def _lease(made: Publisher, until: float) -> Term | None:
     """The lease, as soon as it is to be had."""
     loop = asyncio.get_running_loop()
-    while (term := await made.take()) is None and loop.time() + _PAUSE_S < until:  # noqa: ASYNC110  # others' lease
+    while (term := await made.take()) is None and loop.time() + _PAUSE_S < until:  # noqa: ASYNC110  # it is another's
         await asyncio.sleep(_PAUSE_S)
     return term
 
@@ -71,7 +71,7 @@ async def _lead(made: Publisher, term: Term, size: int, until: float) -> None:
     """Until everybody has what they take of the checkpoint, or failed too often, or it takes too long."""
     loop = asyncio.get_running_loop()
     leading = asyncio.create_task(made.lead(term))
-    while loop.time() < until and not leading.done() and not _is_settled(made, size):  # noqa: ASYNC110  # once
+    while loop.time() < until and not leading.done() and not _is_settled(made, size):  # noqa: ASYNC110  # nobody tells
         await asyncio.sleep(_LOOK_S)
     leading.cancel()
     await asyncio.gather(leading, return_exceptions=True)

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Final
 from uuid import UUID, uuid4
 
-from audit import note, record, signing
+from audit import anchors_configured, note, record, signing
 from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
@@ -21,9 +21,10 @@ from audit.errors import AuditError
 from audit.keyring import KeyFiles
 from audit.ledger import Ledger
 from audit.outages import FolderOutages
-from audit.ports import Reader
+from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
+from service import publishing
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -177,9 +178,15 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         where = ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         signer = signing.load(where.signing_key)
-        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources)
+        remote = publishing.remote_anchors(environment, signer.verifier)
+        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources, tuple(remote.values()))
         await ledger.start()
         resources.push_async_callback(ledger.close)
+        await resources.enter_async_context(
+            publishing.running(
+                environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
+            )
+        )
         readiness = Readiness(ledger)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key)))
         parts = application.Parts(
@@ -222,6 +229,7 @@ def _ledger(
     process_id: UUID,
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
+    remote: tuple[Anchor, ...],
 ) -> tuple[Ledger, Reader, Reader]:
     """The ledger, what reads for it, and what the log is served from."""
     knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
@@ -253,7 +261,7 @@ def _ledger(
         reader=reader,
         signer=signer,
         keys=KeyFiles(where.signing_key),
-        anchor=FolderAnchor(where.anchors, (signer.verifier,)),
+        anchor=anchors_configured.Several((FolderAnchor(where.anchors, (signer.verifier,)), *remote)),
         clock=SystemClock(),
         settings=knobs,
         process_id=str(process_id),

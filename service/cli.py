@@ -30,6 +30,8 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
+    ("audit", "proof"): ("audit.cli_proof", "proof", "print a record's receipt, upgraded to a cosigned one"),
+    ("audit", "publish"): ("audit.cli_publish", "publish", "send the newest checkpoint to anchors and witnesses"),
     ("audit", "tiles"): ("audit.cli_tiles", "main", "write the log as static files: export DIR"),
 }
 
