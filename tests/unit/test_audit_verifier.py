@@ -111,7 +111,7 @@ def test_an_answer_verifies_with_the_key_in_a_file():
 
 def test_a_valid_receipt_is_explained_step_by_step_with_what_it_cannot_show():
     said = run("--key", KEY, RECEIPT).stdout.splitlines()
-    assert [line[:2] for line in said] == ["- ", "- ", "- ", "VE", "  ", "  ", "  "]
+    assert [line[:2] for line in said] == ["- ", "- ", "- ", "- ", "VE", "  ", "  ", "  "]
 
 
 def test_the_verdict_says_who_signed_and_that_nobody_witnessed():
