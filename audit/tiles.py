@@ -120,6 +120,8 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
 
 def decode_entries(bundle: bytes) -> tuple[bytes, ...]:
     """The entries of a bundle. Raises `Malformed` where it ends within one, or has more than 256."""
+    if not isinstance(bundle, bytes):
+        raise Malformed("entry bundle: expected bytes")
     entries, at = [], 0
     while at < len(bundle):
         begins = at + 2
