@@ -13,6 +13,7 @@ AuditError
 |  `- KeyMissing          this process was not given the log's present key  key_missing
 |- RecordRefused          this record, and no other, cannot be written      record_refused
 |- CallerBehind           the caller's size is too far behind to prove      caller_behind
+|- DatabaseChanged        another timeline than the one that was checked    database_changed
 |- LedgerForked           the database contradicts what was signed or seen  ledger_forked
 |  |- KeyUnknown          signed for this log by a key it does not know     key_unknown
 |  `- LogClosed           recovery closed this log; another continues it    log_closed
@@ -82,6 +83,10 @@ class RecordRefused(AuditError):
 
 class CallerBehind(AuditError):
     code = "caller_behind"
+
+
+class DatabaseChanged(AuditError):
+    code = "database_changed"
 
 
 class LedgerForked(AuditError):

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from audit import acceptance, checkpoint, merkle, note, own_records, receipt, record, rotation, succession
-from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
+from audit.errors import AuditError, CallerBehind, DatabaseChanged, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.keyring import Keyring
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
@@ -211,9 +211,11 @@ class Ledger:
         """What the store answers, after reading what it does not give back. Requires the turn."""
         for _ in range(_CATCH_UPS):
             try:
-                return await self._store.append(self._head.size, ids, bodies)
+                return await self._store.append(self._head.size, ids, bodies, timeline=self._database[1])
             except CallerBehind:
                 await self._catch_up()
+            except DatabaseChanged:
+                await self._check_anew()
         raise LedgerUnavailable("ledger: others write faster than this process can read what they wrote")
 
     async def _catch_up(self) -> None:
@@ -346,13 +348,17 @@ class Ledger:
         if another or not (self._flying and self._turn.locked()):
             async with self._turn:
                 if another:
-                    self._observer.event("timeline_changed", "the database is another one: checking it")
-                    await self._accept(self._head)
+                    await self._check_anew()
                 elif readiness.size > self._head.size and not self._flying:
                     await self._catch_up()
         await self._publish()
         if self._down is not None and not self._flying:
             self._rise()
+
+    async def _check_anew(self) -> None:
+        """After a failover or a restore, before anything is written: is it still our log? Requires the turn."""
+        self._observer.event("timeline_changed", "the database is another one: checking it")
+        await self._accept(self._head)
 
     async def _accept(self, known: Head | None) -> None:
         verifier = self._keyring.given.verifier

@@ -17,6 +17,7 @@ from audit.checkpoint import MAX_SIZE
 from audit.derived import COLUMNS, columns_of
 from audit.errors import (
     CallerBehind,
+    DatabaseChanged,
     LeaseLost,
     LedgerExists,
     LedgerForked,
@@ -92,7 +93,14 @@ class MemoryStore:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         database = self._database
         database.appends += 1
         if database.before_append is not None:
@@ -101,6 +109,8 @@ class MemoryStore:
         failure = database.failures.pop(0) if database.failures else None
         if failure == "before":
             raise LedgerUnavailable("database: this append was told to fail before it stored anything")
+        if timeline not in (None, database.readiness.timeline):
+            raise DatabaseChanged(f"database: on timeline {database.readiness.timeline}, not {timeline}")
         appended = _append(database, known_size, event_ids, records)
         if failure == "after":
             raise LedgerUnavailable("database: this append was told to fail after it stored everything")

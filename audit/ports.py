@@ -100,10 +100,18 @@ Row = tuple[Any, ...]
 class Store(Protocol):
     """The writer's side of the database."""
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         """Make the batch durable at the ledger's end, all of it or none of it; return what was stored.
 
         The same ids with the same bytes in the same order again: the original's answer, nothing written.
+        On another timeline than the one given, nothing is written at all: `DatabaseChanged`.
         Requires 1 <= len(records) == len(event_ids). The first append of all is record 0 (genesis) alone.
         Raises `LedgerForked` where the ledger is shorter than `known_size`, `CallerBehind` where it is
         longer by more than the store gives back, or by a rotation of the log's key, which the caller has to
