@@ -106,12 +106,7 @@ class Ledger:
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
         await self._note_outage()
         self._outages.close()
-        try:
-            if self._dead is None:
-                await self._publish()
-        except AuditError as error:
-            # The next start signs and anchors what this one could not.
-            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")
+        await self._anchor_the_last()
 
     # -- audit.ports.Recorder
 
@@ -316,6 +311,8 @@ class Ledger:
         if self._dead is None:
             self._dead = reason
             self._observer.event("forked", reason)
+            # Callers hold what was signed: whoever starts next is to be held to it as well.
+            self._tasks.append(asyncio.create_task(self._anchor_the_last()))
         refusal = LedgerUnavailable("ledger: the database contradicts what this process knows")
         for item in self._flying:
             item.fail(refusal)
@@ -342,12 +339,13 @@ class Ledger:
     async def _keep(self) -> None:
         readiness = await self._store.ready()
         acceptance.require_usable(readiness)
-        another = (readiness.system_identifier, readiness.timeline) != self._database
+        database = (readiness.system_identifier, readiness.timeline)
+        another = database != self._database
         # A commit that is under way says more of the same database than this could. Under load one always is: what
         # was signed is anchored all the same.
         if another or not (self._flying and self._turn.locked()):
             async with self._turn:
-                if another:
+                if database != self._database:  # else an append has met it meanwhile, and checked it
                     await self._check_anew()
                 elif readiness.size > self._head.size and not self._flying:
                     await self._catch_up()
@@ -386,4 +384,12 @@ class Ledger:
         identifier, timeline = self._database
         await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
         self._observer.anchored("folder", size)
-        await self._store.publish(size, signed.encode())
+        if self._dead is None:
+            await self._store.publish(size, signed.encode())
+
+    async def _anchor_the_last(self) -> None:
+        try:
+            await self._publish()
+        except AuditError as error:
+            # The next start signs and anchors what this one could not, if the database still has it.
+            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")

@@ -57,13 +57,13 @@ class PostgresStore:
     ) -> Appended:
         if not 0 < len(records) == len(event_ids):
             raise RecordRefused(f"append: expected as many records as ids, got {len(records)} and {len(event_ids)}")
+        sent = (list(event_ids), list(records))
         if timeline is None:
-            row = await self._row(APPEND, (known_size, list(event_ids), list(records)))
+            row = await self._found(APPEND, (known_size, *sent))
         else:
-            on = f"{timeline:08X}"
-            row = await self._found(APPEND_ON, (known_size, on, list(event_ids), list(records)))
-            if row is None:
-                raise DatabaseChanged(f"database: it is not on timeline {timeline} any more; check it, then write")
+            row = await self._found(APPEND_ON, (known_size, f"{timeline:08X}", *sent))
+        if row is None:
+            raise DatabaseChanged(f"database: it is not on timeline {timeline} any more; check it, then write")
         first, before, after, chain, between, leaves = row
         return Appended(
             first=first,

@@ -159,7 +159,7 @@ class Log:
     async def verify(self) -> verification.Report:
         """As `medai audit verify` does."""
         return await verification.verify(
-            functools.partial(PostgresReader, self.reader_url), self.signer.verifier, self.anchor.all(), processes=1
+            functools.partial(PostgresReader, self.reader_url), self.signer.verifier, self.anchor, processes=1
         )
 
     def _is_kept(self, proven: Proven, stored: Stored | None) -> bool:
