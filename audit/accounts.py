@@ -78,7 +78,8 @@ class Accounts:
         self.agreed = 0
         """The largest size at which a signed root was reached."""
         self._tolerance_us = tolerance_us
-        self._latest_us = 0
+        self.latest_us = 0
+        """The clock up to here."""
         self._odd_batches, self._odd_tiles = list(batches), list(tiles)
         self._found: list[Found] = []
         self._gaps: list[_Gap] = []
@@ -122,12 +123,17 @@ class Accounts:
     def _clock(self, one: Seen) -> None:
         if one.clock_us is None:
             return
-        behind_us = self._latest_us - one.clock_us
+        behind_us = self.latest_us - one.clock_us
         if behind_us > self._tolerance_us:
             self._found.append(step_back(one.index, behind_us))
-            self._latest_us = one.clock_us  # one finding for each step back, not for each record after it
+            self.latest_us = one.clock_us  # one finding for each step back, not for each record after it
         else:
-            self._latest_us = max(self._latest_us, one.clock_us)
+            self.latest_us = max(self.latest_us, one.clock_us)
+
+    def pass_clocks(self, latest_us: int, found: Sequence[Found]) -> None:
+        """What a stretch that was found right says of its clocks."""
+        self.latest_us = latest_us
+        self._found += found
 
     def inserted(self, first: int, end: int, count: int, leaves: Sequence[bytes]) -> None:
         """So many of the records stored at [first, end) were not there; these, where it is known which."""

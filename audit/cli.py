@@ -80,7 +80,7 @@ def _verify_database(options: argparse.Namespace) -> int:
             verification.verify(
                 open_reader,
                 verifier,
-                FolderAnchor(where.anchors, (verifier,)).all(),
+                FolderAnchor(where.anchors, (verifier,)),
                 processes=options.processes,
                 schema=not options.hashes_only,
             )

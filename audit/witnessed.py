@@ -15,7 +15,8 @@ from audit.errors import AuditError, Malformed, NotFound, SettingInvalid, Signat
 from audit.ports import Cosigned, Reader
 from audit.receipt import Opened, Policy
 from audit.record import Genesis
-from audit.verification import OpenReader, Report
+from audit.stretches import OpenReader
+from audit.verification import Report
 
 LOOKED_AT: Final = 1_000
 """Stored checkpoints, newest first. Where none of these meets the policy, none is expected to."""
