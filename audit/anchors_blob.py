@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,17 +30,29 @@ from azure.storage.blob import (
     ContentSettings,
     ImmutabilityPolicy,
 )
+from msgspec import Struct
 
 from audit import checkpoint, note
 from audit.checkpoint import MAX_SIZE
-from audit.errors import Altered, AuditError, LedgerForked, LedgerUnavailable, Malformed, SettingInvalid
+from audit.errors import (
+    Altered,
+    AuditError,
+    KeyUnknown,
+    LedgerForked,
+    LedgerUnavailable,
+    Malformed,
+    SettingInvalid,
+    SignatureMissing,
+)
 from audit.ports import Anchored
 
 VARIABLE: Final = "MEDAI_ANCHOR_BLOB_URL"
 MAX_BLOB_BYTES: Final = 64 * 1024  # a signed checkpoint is at most a few KB
 MAX_STRANGERS: Final = 1_000
 """Blobs under our names that are no anchors; with more of them the container is not read on."""
+MAX_VERSIONS: Final = 100
 READERS: Final = 8
+_SLICE: Final = 256
 _TAKEN: Final = frozenset({409, 412})  # BlobAlreadyExists, ConditionNotMet; under a policy BlobImmutableDueToPolicy
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _SLACK: Final = timedelta(minutes=10)  # between our clock and the storage service's
@@ -112,14 +124,30 @@ class BlobAnchor:
     def newest(self) -> Anchored | None:
         """The anchor of the largest size, or None.
 
-        Raises `LedgerUnavailable` where the container cannot be read: that is not the same as empty;
-        `SettingInvalid` where it is not under a policy; `LedgerForked` where it holds two roots for one size.
+        Raises `LedgerUnavailable` where the container cannot be read: that is not the same as empty; `SettingInvalid`
+        where it is not under a policy; `LedgerForked` where it holds two roots for one size; and `KeyUnknown` where
+        the newest that bears the log's name is signed by no key of it.
         """
-        return next(self._anchors(), None)
+        for at, found in enumerate(map(self._read, self._listed())):
+            if isinstance(found, Anchored):
+                return found
+            if isinstance(found, KeyUnknown):
+                raise found
+            _require_few(at + 1)
+        return None
 
     def all(self) -> Iterator[Anchored]:
-        """Every anchor, newest first, a few read at a time. Raises as `newest` does."""
-        return self._anchors(READERS)
+        """Every anchor, oldest first, a few read at a time. Raises as `newest` does, but passes over strangers."""
+        listed, strangers = list(self._listed()), 0  # some 100 bytes each: half a million are a year of minutes
+        with ThreadPoolExecutor(READERS, thread_name_prefix="medai anchors") as pool:
+            while listed:
+                some, listed = listed[-_SLICE:], listed[:-_SLICE]
+                for found in pool.map(self._read, reversed(some)):
+                    if isinstance(found, Anchored):
+                        yield found
+                    else:
+                        strangers += 1
+                        _require_few(strangers)
 
     def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
         """Durable and protected when it returns. The same checkpoint again changes nothing.
@@ -152,7 +180,7 @@ class BlobAnchor:
         )
 
     def _require_same(self, blob: BlobClient, new: Anchored) -> None:
-        body = _read(blob)
+        body = _body(blob)
         try:
             there = self._open(body)
         except AuditError as error:
@@ -183,47 +211,46 @@ class BlobAnchor:
         policy: ImmutabilityPolicy = _asked(blob.get_blob_properties).immutability_policy
         return policy
 
-    def _anchors(self, at_once: int = 1) -> Iterator[Anchored]:
-        strangers = 0
-        with ThreadPoolExecutor(at_once, thread_name_prefix="medai anchors") as pool:
-            for named in _batched(self._named(), at_once):
-                for versions in list(pool.map(self._opened, named)):
-                    strangers += not versions
-                    if strangers > MAX_STRANGERS:
-                        raise LedgerUnavailable(
-                            f"anchor container: more than {MAX_STRANGERS} blobs with our names are no anchors"
-                        )
-                    if versions:
-                        self._require_one(versions)
-                        yield versions[0]
-
-    def _named(self) -> Iterator[list[BlobClient]]:
-        """The versions of each blob under our prefix, the newest size first, of each the oldest version first."""
+    def _listed(self) -> Iterator["_Listed"]:
+        """What is there under our names, the newest size first."""
         include = ["versions"] if self.require_protected() else []
         listed = iter(self._container.list_blobs(name_starts_with=self._prefix, include=include))
         rows = iter(lambda: _asked(lambda: next(listed, None)), None)
-        for _, versions in groupby(rows, key=lambda row: row.name):
-            yield [
-                self._container.get_blob_client(row.name, version_id=row.version_id)
-                for row in sorted(versions, key=lambda row: row.version_id or "")
-            ]
+        for name, found in groupby(rows, key=lambda row: row.name):
+            size = name.rpartition("-")[2]
+            if size.isdecimal() and name == self._name(int(size)):
+                versions = sorted(row.version_id or "" for row in islice(found, MAX_VERSIONS + 1))
+                if len(versions) > MAX_VERSIONS:
+                    raise LedgerUnavailable(
+                        f"anchor container: the blob of size {size} was overwritten too often to read"
+                    )
+                yield _Listed(size=int(size), versions=tuple(versions))
 
-    def _opened(self, versions: list[BlobClient]) -> list[Anchored]:
-        found = []
-        for blob in versions:
-            body = _read(blob)
-            try:
-                anchored = self._open(body)
-            except AuditError:
-                continue
-            if blob.blob_name == self._name(anchored.size):
-                found.append(anchored)
-        return found
+    def _read(self, listed: "_Listed") -> Anchored | KeyUnknown | None:
+        """The anchor of this size: the first that was stored, whatever was stored over it."""
+        first: Anchored | KeyUnknown | None = None
+        for version in listed.versions:
+            blob = self._container.get_blob_client(self._name(listed.size), version_id=version or None)
+            found = self._judged(_body(blob), listed.size)
+            if isinstance(found, Anchored) and isinstance(first, Anchored) and found.root != first.root:
+                raise LedgerForked(_two_roots(first, found))
+            first = found if first is None or not isinstance(first, Anchored) else first
+        return first
 
-    def _require_one(self, versions: list[Anchored]) -> None:
-        for later in versions[1:]:
-            if later.root != versions[0].root:
-                raise LedgerForked(_two_roots(versions[0], later))
+    def _judged(self, body: bytes, size: int) -> Anchored | KeyUnknown | None:
+        """What a blob holds: an anchor; one by a key that the log does not know; or nothing of ours."""
+        try:
+            stated = checkpoint.parse(note.split(body)[0])
+            if (stated.origin, stated.size) != (self._origin, size):
+                return None
+            return self._open(body)
+        except SignatureMissing:
+            return KeyUnknown(
+                f"anchor container: its checkpoint of {self._origin}, size {size}, is signed by no key that the "
+                "database's records know: records are missing, or somebody wrote there who does not hold the key"
+            )
+        except AuditError:
+            return None
 
     def _open(self, signed: str | bytes) -> Anchored:
         opened = checkpoint.parse(note.open(signed, self._verifiers).text)
@@ -234,6 +261,13 @@ class BlobAnchor:
 
     def _name(self, size: int) -> str:
         return f"{self._prefix}{MAX_SIZE - size:0{_DIGITS}d}-{size}"
+
+
+class _Listed(Struct, frozen=True):
+    """A blob, by its size, and its versions, the oldest first; one without a name is the only one."""
+
+    size: int
+    versions: tuple[str, ...]
 
 
 class _Exists(LedgerUnavailable):
@@ -249,11 +283,13 @@ def _asked(question: Callable[[], Any]) -> Any:
             raise _Exists from error
         why = f"{error.status_code} {getattr(error, 'error_code', None) or error.reason or ''}".strip()
         raise LedgerUnavailable(f"anchor container: it answers {why}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # what Azure's package makes of nonsense
+        raise LedgerUnavailable("anchor container: it answers what cannot be read") from error
     except AzureError as error:
         raise LedgerUnavailable(f"anchor container: cannot be reached ({type(error).__name__})") from error
 
 
-def _read(blob: BlobClient) -> bytes:
+def _body(blob: BlobClient) -> bytes:
     body: bytes = _asked(lambda: blob.download_blob(offset=0, length=MAX_BLOB_BYTES).readall())
     return body
 
@@ -262,14 +298,9 @@ def _mode(policy: ImmutabilityPolicy) -> str:
     return str(policy.policy_mode or "").lower()
 
 
-def _batched(named: Iterator[list[BlobClient]], count: int) -> Iterator[list[list[BlobClient]]]:
-    batch: list[list[BlobClient]] = []
-    for versions in named:
-        batch.append(versions)
-        if len(batch) == count:
-            yield batch
-            batch = []
-    yield batch
+def _require_few(strangers: int) -> None:
+    if strangers > MAX_STRANGERS:
+        raise LedgerUnavailable(f"anchor container: more than {MAX_STRANGERS} blobs with our names are no anchors")
 
 
 def _two_roots(one: Anchored, other: Anchored) -> str:
