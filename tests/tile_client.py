@@ -1,4 +1,4 @@
-"""A stranger's client for a tiled log: written from C2SP signed-note, tlog-checkpoint and tlog-tiles and RFC 6962 alone.
+"""A stranger's client for a tiled log: from C2SP signed-note, tlog-checkpoint and tlog-tiles and RFC 6962 alone.
 
 It imports nothing of ours, so that what it accepts is what the specifications say. It reads through `fetch(path)`,
 which gives a resource's bytes by its path below the log's prefix: over HTTP, or from a folder of files.
