@@ -3,6 +3,8 @@
     PATH        the key (`MEDAI_SIGNING_KEY_FILE`)
     PATH.next   the next key, put beside it before the rotation is recorded; `install` makes it the key
 
+Another suffix is for the key of another log that is to take this one's place (`audit.recovering`).
+
 A process finds the key that the ledger's records name, in whichever file it is: so the files may change before,
 during and after a rotation, on each machine at its own time.
 """
@@ -78,12 +80,13 @@ class Keyring:
 class KeyFiles:
     """Implements `audit.ports.Keys` over the two files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, suffix: str = NEXT) -> None:
         self._path = path
+        self._suffix = suffix
 
     @property
     def next_path(self) -> Path:
-        return self._path.with_name(self._path.name + NEXT)
+        return self._path.with_name(self._path.name + self._suffix)
 
     def signer(self, key: Verifier) -> Signer | None:
         """The signing half of `key`, if it is at hand now. Raises `SettingInvalid` for a file that is no key's."""
