@@ -112,6 +112,8 @@ class WitnessClient:
             read = response.read(MAX_ANSWER_BYTES + 1)
             if len(read) > MAX_ANSWER_BYTES:
                 raise self._failed("malformed", f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+            if response.length:
+                raise http.client.IncompleteRead(read, response.length)
             answer = _Answer(status=response.status, kind=response.headers.get("Content-Type", ""), body=read)
             whole = response.isclosed()
         finally:
