@@ -1,4 +1,4 @@
-"""Makes the vectors for receipts, saved answers, notes and policies: `python -m tests.audit_vectors` writes them.
+"""Makes the vectors of all that can be verified or parsed: `python -m tests.audit_vectors` writes them.
 
 The key is that of RFC 8032 seed 00 01 02 ... 1f: a test key that protects nothing. All else is fixed as well,
 so the same bytes come out each time; a test compares them with the files.
@@ -17,6 +17,7 @@ from tests.audit_vectors_cosigned import cosigned, policy_text
 from tests.audit_vectors_notes import notes
 from tests.audit_vectors_policies import policies
 from tests.audit_vectors_records import records
+from tests.audit_vectors_tree import tree
 
 FOLDER = Path(__file__).resolve().parent / "vectors" / "audit"
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493  # RFC 8032 section 5.1
@@ -35,6 +36,7 @@ def vectors() -> dict[str, bytes]:
     made |= {"cosigned/policy": policy_text(log)}
     made |= {f"policy/{name}": text for name, text in policies().items()}
     made |= {f"note/{name}": text for name, text in notes().items()}
+    made |= tree()
     return {path: text.encode() if isinstance(text, str) else text for path, text in made.items()}
 
 
