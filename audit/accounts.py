@@ -18,8 +18,8 @@ from audit.findings import Fault, Found, Part, by_place
 from audit.rearranged import Unexplained, exchanged, restored
 
 MAX_FOUND: Final = 1_000  # a ledger with more faults than this is not read for the next one
-MAX_PAIRED: Final = 16
-"""Stretches of which each is tried against each other for records that changed places."""
+MAX_SEARCHED: Final = 16
+"""Segments in which a rearrangement is looked for, one by one and by pairs; more take too long."""
 
 
 class Tile(Struct, frozen=True, kw_only=True):
@@ -74,7 +74,11 @@ class Accounts:
         tiles: Sequence[Tile] = (),
     ) -> None:
         """With what is stored outside of the ledger: records, batch rows and subtree hashes."""
-        self.strays = list(strays)
+        self._strays = list(strays)
+        self.tail: list[Stray] = []
+        """The first records after the last batch."""
+        self.placed: set[int] = set()
+        """Where records are stored that belong elsewhere."""
         self.agreed = 0
         """The largest size at which a signed root was reached."""
         self._tolerance_us = tolerance_us
@@ -90,11 +94,17 @@ class Accounts:
         self._tiles: list[Tile] = []
         self._disagreeing: list[Signed] = []
         self._excused = False
+        self._searches = 0
 
     @property
     def full(self) -> bool:
         waiting = len(self._edited) + len(self._gaps) + len(self._tiles) + len(self._changed)
         return waiting + sum(one.fault != "time" for one in self._found) >= MAX_FOUND
+
+    def may_search(self) -> bool:
+        """Whether one more segment may be searched for what was rearranged in it."""
+        self._searches += 1
+        return self._searches <= MAX_SEARCHED
 
     def add(self, fault: Fault, part: Part, first: int, end: int, message: str) -> None:
         self._found.append(_found(fault, part, first, end, message))
@@ -144,14 +154,22 @@ class Accounts:
         else:
             self._found.append(found)
 
-    def deleted(self, first: int, end: int, count: int, stretch: Unexplained) -> None:
+    def deleted(self, first: int, end: int, count: int, stretch: Unexplained | None) -> None:
         """So many of the records that were at [first, end) are gone, and those after them were moved up."""
         message = f"{count} record(s) of [{first}, {end}) are missing, and those after were moved up"
-        found = _found("deleted", "record", first, end, message)
-        if count == 1:
-            self._lost.append(_Lost(found=found, stretch=stretch))
-        else:
+        self._lose(_found("deleted", "record", first, end, message), stretch if count == 1 else None)
+
+    def truncated(self, first: int, end: int, stretch: Unexplained | None) -> None:
+        """The records [first, end), and all after them, are gone."""
+        message = f"the last {end - first} record(s) are missing"
+        self._lose(_found("truncated", "record", first, end, message), stretch)
+
+    def _lose(self, found: Found, stretch: Unexplained | None) -> None:
+        """What is lost may be elsewhere, where it is known of what stretch it was."""
+        if stretch is None:
             self._found.append(found)
+        else:
+            self._lost.append(_Lost(found=found, stretch=stretch))
 
     def swapped(self, one: int, other: int) -> None:
         for here, there in ((one, other), (other, one)):
@@ -169,8 +187,13 @@ class Accounts:
         )
         self._changed.append(_Changed(found=found, stretch=stretch))
 
+    @property
+    def strays(self) -> list[Stray]:
+        """Records that may be missing elsewhere."""
+        return [stray for stray in (*self._strays, *self.tail) if stray.index not in self.placed]
+
     def stray_belongs(self, stray: Stray, at: int) -> None:
-        self.strays.remove(stray)
+        self.placed.add(stray.index)
         self.add("reordered", "record", at, at + 1, f"record {at} is stored as {stray.index}")
 
     # -- what is stored about them
@@ -257,7 +280,7 @@ class Accounts:
             self.add("suffix_rewritten", "record", self.agreed, first.size, message)
 
     def _pair_moved(self) -> None:
-        for lost, extra in list(product(self._lost[:MAX_PAIRED], self._extra[:MAX_PAIRED])):
+        for lost, extra in list(product(self._lost[:MAX_SEARCHED], self._extra[:MAX_SEARCHED])):
             if lost not in self._lost or extra not in self._extra:
                 continue
             at = restored(lost.stretch.trial, lost.stretch.leaves, extra.leaf, lost.stretch.tracks)
@@ -267,8 +290,8 @@ class Accounts:
                 self.moved(lost.stretch.first + at, extra.found.first)
 
     def _pair_changed(self) -> None:
-        for at, one in enumerate(self._changed[:MAX_PAIRED]):
-            for other in self._changed[at + 1 : MAX_PAIRED]:
+        for at, one in enumerate(self._changed[:MAX_SEARCHED]):
+            for other in self._changed[at + 1 : MAX_SEARCHED]:
                 if one not in self._changed or other not in self._changed:
                     continue
                 if pair := exchanged(one.stretch, other.stretch):
@@ -297,8 +320,7 @@ class Accounts:
         self._tiles.clear()
 
     def _close_odd(self) -> None:
-        for stray in self.strays:
-            at = stray.index
+        for at in [stray.index for stray in self._strays if stray.index not in self.placed]:
             self.add("inserted", "record", at, at + 1, f"record {at} is stored, and the ledger has none there")
         for batch in self._odd_batches:
             self.batch(batch.first, batch.size, "no append wrote such a row")

@@ -57,7 +57,7 @@ class Explanation:
     def _tail(self, window: Window) -> None:
         belief, accounts = self._belief, self.accounts
         stored = range(self.size + belief.shift, window.stored_end)
-        left = [window.rows[at].leaf for at in stored if at in window.rows]
+        left = [window.rows[at].leaf for at in stored if at in window.rows and at not in accounts.placed]
         end = self.size + len(left)
         if end <= belief.covered:
             return

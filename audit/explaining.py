@@ -12,7 +12,7 @@ from audit.authority import Authority
 from audit.claims import MAX_BATCH_RECORDS, Claim, Signed, begin, claims_of, seen
 from audit.derived import COLUMNS
 from audit.explain import Explanation
-from audit.extent import Extent
+from audit.extent import Extent, Stray
 from audit.packed import TILE
 from audit.ports import Reader
 from audit.segment import MAX_SHIFT, Window
@@ -45,10 +45,14 @@ class Explainer:
 
     async def run(self) -> None:
         """Afterwards, `accounts` has everything."""
+        tail = self._reader.rows(self._extent.batched, self._extent.end, PAGE, ())
+        async for page in tail:
+            self.accounts.tail += [Stray(index=row[0], leaf=seen(row, ()).leaf) for row in page]
+            break
         for walked in self._walked:
             if self._explanation.over:
                 break
-            if walked.clean and await self._fits(walked):
+            if walked.clean and walked.stretch.end <= self._extent.batched and await self._fits(walked):
                 assert walked.after is not None
                 self._explanation.skip(walked.after.state, walked.after.covered, walked.agreed)
                 self.accounts.pass_clocks(walked.after.latest_us, walked.found)

@@ -40,9 +40,9 @@ class Extent(Struct, frozen=True, kw_only=True):
     batches: tuple[Batch, ...] = ()
     """Batch rows of sizes below 1 or beyond `batched`."""
     nodes: tuple[tuple[int, int, bytes], ...] = ()
-    """(height, index, hash) of subtrees that no tree of `batched` records has."""
+    """(height, index, hash) of subtrees that no tree of `end` records has."""
     checkpoints: tuple[tuple[int, bytes], ...] = ()
-    """Published checkpoints of sizes below 1 or beyond `batched`."""
+    """Published checkpoints of sizes below 1 or beyond `end`."""
     policies: int = 0
     """How many policies are not those of their digests."""
 

@@ -75,8 +75,8 @@ def extent(
             if not 0 <= one.index < end
         ),
         batches=tuple(one for one in rows if not 0 < one.size <= batched),
-        nodes=tuple((*place, hash_) for place, hash_ in nodes if not _within(place, batched)),
-        checkpoints=tuple((size, signed) for size, signed in sorted(checkpoints) if not 0 < size <= batched),
+        nodes=tuple((*place, hash_) for place, hash_ in nodes if not _within(place, end)),
+        checkpoints=tuple((size, signed) for size, signed in sorted(checkpoints) if not 0 < size <= end),
     )
 
 

@@ -33,11 +33,19 @@ class Unexplained(Struct, frozen=True, kw_only=True):
     def end(self) -> int:
         return self.trial.claim.size
 
+    @property
+    def places(self) -> range:
+        """Where in `leaves` the others may be, as far as the tree tells."""
+        if "tree" not in self.tracks:
+            return range(len(self.leaves))
+        differing = self.trial.differing(self.leaves)
+        return range(differing[0][0] - self.first, differing[-1][1] - self.first)
+
 
 def swapped(stretch: Unexplained) -> tuple[int, int] | None:
     """Two records of the stretch that have changed places."""
-    leaves = stretch.leaves
-    pairs = [(i, j) for i in range(len(leaves)) for j in range(i + 1, len(leaves)) if leaves[i] != leaves[j]]
+    leaves, places = stretch.leaves, stretch.places
+    pairs = [(i, j) for i in places for j in range(i + 1, places.stop) if leaves[i] != leaves[j]]
     tries = _Tries(stretch)
     if not tries.affordable(len(pairs), 2):
         return None
@@ -50,10 +58,10 @@ def swapped(stretch: Unexplained) -> tuple[int, int] | None:
 def moved(stretch: Unexplained) -> tuple[int, int] | None:
     """The record that was moved within the stretch: from where, and to where. Those between have made place."""
     leaves, tries = stretch.leaves, _Tries(stretch)
-    if not tries.affordable(len(leaves) ** 2, len(leaves) // 3):
+    if not tries.affordable(len(stretch.places) ** 2, len(stretch.places) // 3):
         return None
-    for to in range(len(leaves)):
-        for origin in range(len(leaves)):
+    for to in stretch.places:
+        for origin in stretch.places:
             if abs(origin - to) > 1:  # else it is a swap
                 low, high = min(origin, to), max(origin, to)
                 put_back = without(leaves, to, 1)
@@ -86,11 +94,11 @@ def restored(trial: Trial, leaves: Sequence[bytes], lost: bytes, tracks: Sequenc
 def exchanged(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
     """A record of each stretch that have changed places."""
     tries, others = _Tries(one), _Tries(other)
-    if not tries.affordable(len(one.leaves) * len(other.leaves), 1):
+    if not tries.affordable(len(one.places) * len(other.places), 1):
         return None
-    for i, mine in enumerate(one.leaves):
-        for j, theirs in enumerate(other.leaves):
-            if tries.reach({i: theirs}) and others.reach({j: mine}):
+    for i in one.places:
+        for j in other.places:
+            if tries.reach({i: other.leaves[j]}) and others.reach({j: one.leaves[i]}):
                 return one.first + i, other.first + j
     return None
 

@@ -55,6 +55,10 @@ class Belief:
         """How far records are stored behind the place at which they were written."""
         self.over = False
         """Nothing after this can be told."""
+        self.passed: list[State] = []
+        """What was believed since the last batch, at sizes of which no batch says anything."""
+        self.touched: list[tuple[int, int]] = []
+        """Where records were others: whoever altered them may have made subtree hashes of their own."""
         self.accounts = accounts
 
 
@@ -127,9 +131,13 @@ class Segment:
         self._believe(best, present, [track for track in best.failing if verdicts[track] == "content"])
 
     def _go_on(self, state: State) -> None:
-        self._belief.state = state
-        if self._claim.batch is not None:
-            self._belief.covered = self._end
+        belief = self._belief
+        belief.state = state
+        if self._claim.batch is None:
+            belief.passed.append(state)
+        else:
+            belief.covered = self._end
+            belief.passed.clear()
         self._accounts.signed(self._claim, state.root)
 
     # -- the claim's own row
@@ -151,6 +159,9 @@ class Segment:
         assert batch is not None
         if self._accounts.fills_gap(batch):
             return True
+        for passed in self._belief.passed:
+            if (passed.chain, passed.frontier) == (batch.chain, batch.frontier):
+                return self._was_of(passed.size)
         state = self._belief.state
         leaves: list[bytes] = []
         for one in self._stored(state.size, state.size + MAX_LOOK):
@@ -160,8 +171,11 @@ class Segment:
         reached = _where(state, leaves, batch.chain)
         if reached in (None, self._end) or state.after(leaves[: reached - state.size]).frontier != batch.frontier:
             return False
-        self._accounts.batch(self._belief.covered, reached, f"its size is stored as {self._end}")
-        self._belief.covered = reached
+        return self._was_of(reached)
+
+    def _was_of(self, size: int) -> bool:
+        self._accounts.batch(self._belief.covered, size, f"its size is stored as {self._end}")
+        self._belief.covered = size
         return True
 
     # -- who is right
@@ -231,6 +245,9 @@ class Segment:
             self._explain_deleted(shifted, tracks)
         else:
             self._explain_changed(best, present, tracks)
+        if "tree" not in best.failing:
+            self._accounts.excuse()
+        self._belief.touched.append((self._first, self._end))
         self._go_on(self._claimed() or self._followed(best.after, ("chain",)))
 
     def _shift_after(self) -> int:
@@ -272,33 +289,34 @@ class Segment:
 
     def _explain_changed(self, best: Outcome, present: Sequence[Seen], tracks: Sequence[Track]) -> None:
         stretch = Unexplained(trial=self._trial, leaves=best.leaves, tracks=tuple(tracks))
-        if pair := swapped(stretch):
+        tried = self._accounts.may_search()
+        if pair := swapped(stretch) if tried else None:
             self._accounts.swapped(*pair)
-        elif ways := moved(stretch):
+            left = [one for one in present if one.index - self._belief.shift not in pair]
+        elif ways := moved(stretch) if tried else None:
             self._accounts.moved(*ways)
+            left = [one for one in present if not min(ways) <= one.index - self._belief.shift <= max(ways)]
         else:
             places = self._trial.differing(best.leaves) if "tree" in tracks else [(self._first, self._end)]
             self._accounts.unexplained(stretch, [place for each in places for place in _suspects(present, each)])
-            outside = [
-                one
-                for one in present
-                if not any(first <= one.index - self._belief.shift < end for first, end in places)
-            ]
-            self._accounts.rows(outside, [one.leaf for one in outside])
-            return
-        self._accounts.rows(present, best.leaves)
+            left = [one for one in present if not _within(one.index - self._belief.shift, places)]
+        self._accounts.rows(left, [one.leaf for one in left])
 
     # -- records are missing
 
     def _judge_gap(self, present: Sequence[Seen]) -> None:
         absent = [at for at, one in enumerate(self._seen, self._first) if one is None]
         if filled := self._filled(absent):
-            self._believe(filled, present)
+            missing = set(absent)
+            known = [leaf for at, leaf in enumerate(filled.leaves, self._first) if at not in missing]
+            self._accounts.rows(present, known)
+            self._check_nodes(filled.leaves)
+            self._go_on(self._followed(filled.after, filled.failing))
             return
         leaves = [None if one is None else one.leaf for one in self._seen]
         differing = [part for part in self._trial.differing(leaves) if not _touches(part, absent)]
         if absent[0] + self._belief.shift >= self._window.stored_end:
-            self._cut(absent[0], differing)
+            self._cut(absent, present, differing)
             return
         for first, end in spans(absent):
             self._accounts.add("deleted", "record", first, end, f"record {first} is missing")
@@ -311,15 +329,16 @@ class Segment:
         else:
             self._go_on(claimed)
 
-    def _cut(self, first: int, differing: Sequence[tuple[int, int]]) -> None:
+    def _cut(self, absent: Sequence[int], present: Sequence[Seen], differing: Sequence[tuple[int, int]]) -> None:
         """The ledger's end is missing: all that comes after is."""
-        end = self._window.end
+        first, end = absent[0], self._window.end
+        leaves = tuple(one.leaf for one in present)
+        lost = Unexplained(trial=self._trial, leaves=leaves, tracks=("tree",)) if end - first == 1 else None
         if differing and end - first <= MAX_SHIFT:  # what comes before is not in its place either
-            self._accounts.add(
-                "deleted", "record", *differing[0], f"{end - first} record(s) are missing, the rest moved up"
-            )
+            self._accounts.deleted(*differing[0], end - first, lost)
         else:
-            self._accounts.add("truncated", "record", first, end, f"the last {end - first} record(s) are missing")
+            self._accounts.truncated(first, end, lost)
+        self._accounts.rows(present, leaves)
         self._belief.over = True
 
     def _filled(self, absent: Sequence[int]) -> Outcome | None:
@@ -341,7 +360,9 @@ class Segment:
 
     def _check_nodes(self, leaves: Sequence[bytes]) -> None:
         for (height, place), hash_ in _completed(self._belief.state, leaves):
-            if self._window.nodes.get((height, place)) != hash_:
+            span = (place << height, place + 1 << height)
+            touched = any(first < span[1] and span[0] < end for first, end in self._belief.touched)
+            if self._window.nodes.get((height, place)) != hash_ and not touched:
                 self._accounts.tile(height, place, hash_)
 
 
@@ -363,6 +384,10 @@ def _suspects(present: Sequence[Seen], place: tuple[int, int]) -> list[tuple[int
     """The records within `place` that do not fit their own columns, or are none; all of it where there are none."""
     within = [one for one in present if place[0] <= one.index < place[1]]
     return [(one.index, one.index + 1) for one in within if one.wrong or not one.readable] or [place]
+
+
+def _within(index: int, places: Sequence[tuple[int, int]]) -> bool:
+    return any(first <= index < end for first, end in places)
 
 
 def _touches(part: tuple[int, int], indices: Sequence[int]) -> bool:

@@ -16,9 +16,9 @@ from msgspec import Struct, structs
 
 from audit import authority as authorities
 from audit import explaining, record, stretches, succession, tree
-from audit.accounts import MAX_FOUND
+from audit.accounts import MAX_FOUND, fork
 from audit.authority import Authority
-from audit.claims import begin
+from audit.claims import Signed, begin
 from audit.errors import KeyUnknown, LedgerNotInitialised, Malformed, NotFound
 from audit.explaining import Explainer
 from audit.extent import Extent
@@ -83,18 +83,22 @@ async def verify(
         processes = processes or min(os.cpu_count() or 1, 1 + basis.extent.end // MIN_SHARE)
         handed = _stretches(basis, kept, since, processes=processes, schema=schema)
         walked = await stretches.walk_all(open_reader, handed, processes)
-        if basis.extent.clean and _fit(walked):
+        whole = basis.extent.clean and _fit(walked)
+        if whole:
             found = [*basis.found, *(one for each in walked for one in each.found)]
-            agreed = max((each.anchored for each in walked), default=0)
-            found += await _late(reader, kept, agreed)
+            reached = [each.agreed for each in walked if each.agreed is not None]
+            agreed = reached[-1].size if reached else 0
+            found += await _late(reader, kept, reached[-1].signed[0] if reached else None)
         elif since is not None:  # what was right then may be no longer
             return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found) + _stranger(anchor, basis)
+        if not whole and not any(one.altered for one in found):
+            found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
         await reader.close()
-    report = _report(basis, agreed, found)
+    report = _report(basis, max((each.anchored for each in walked), default=0), found)
     return report if report.exit_code == 1 or not walked else structs.replace(report, resume=walked[-1].whole)
 
 
@@ -180,6 +184,8 @@ def _fit(walked: Sequence[Walked]) -> bool:
 async def _explained(
     reader: Reader, basis: _Basis, walked: Sequence[Walked], *, schema: bool
 ) -> tuple[list[Found], int]:
+    if not walked:
+        return list(basis.found), 0
     explainer = Explainer(reader, walked, basis.extent, schema=schema)
     await explainer.run()
     found = [*basis.found, *explainer.accounts.found()]
@@ -187,9 +193,6 @@ async def _explained(
         _, wrong = await stretches.published_in(reader, basis.authority, each.stretch.first, each.stretch.end)
         found += [await _checkpoint(reader, each_wrong) for each_wrong in wrong]
     found += [await _checkpoint(reader, wrong) for wrong in explaining.outside(basis.extent, basis.authority)[1]]
-    if not any(one.altered for one in found):
-        message = "read twice, it is not twice the same"
-        found.append(_found("hash_edited", "record", 0, basis.extent.end, message))
     return found, explainer.accounts.agreed
 
 
@@ -215,17 +218,28 @@ async def _missing(reader: Reader, basis: _Basis, anchors: Anchors, agreed: int,
         return list(found)
     first = min([one.first for one in found if one.fault == "truncated"], default=min(agreed, end))
     message = f"{end} records, but {largest} were signed: the last {largest - end} are missing"
-    others = [one for one in found if one.fault != "truncated"]
+    others = [one for one in found if not _is_of_the_missing(one, first, end, largest)]
     return [*others, _found("truncated", "record", first, largest, message)]
 
 
-async def _late(reader: Reader, anchors: Anchors, agreed: int) -> list[Found]:
+def _is_of_the_missing(found: Found, first: int, end: int, largest: int) -> bool:
+    """Whether it is said already by the ledger's being cut: hashes of records that are missing are none too many, nor
+    are the records of a batch of which the rest is."""
+    is_hash = found.part == "tile" and end < found.end <= largest
+    is_rest = found.fault == "inserted" and first <= found.first and found.end == end
+    return found.fault == "truncated" or is_hash or is_rest
+
+
+async def _late(reader: Reader, anchors: Anchors, agreed: Signed | None) -> list[Found]:
     """What was signed and was not kept in order, held to the stored hashes, which were found right."""
     found = []
     for one in anchors.late[:MAX_FOUND]:
         if frontier_root(one.size, await tree.frontier(reader, one.size)) != one.root:
-            message = f"the tree of {one.size} records is not the signed one"
-            found.append(_found("forked" if one.size <= agreed else "suffix_rewritten", "record", 0, one.size, message))
+            if agreed is not None and one.size <= agreed.size:
+                found.append(fork(one, agreed))
+            else:
+                message = f"the tree of {one.size} records is not the signed one"
+                found.append(_found("suffix_rewritten", "record", 0, one.size, message))
     return found
 
 

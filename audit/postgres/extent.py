@@ -32,14 +32,14 @@ EXTENT: Final = f"""
         SELECT b.first, b.size, b.chain, b.frontier FROM ledger.batches AS b, batched
         WHERE b.size < 1 OR b.size > batched.size ORDER BY b.size LIMIT {MAX_LISTED}
     ), subtrees AS (
-        (SELECT n.height, n.idx, n.hash FROM batched, generate_series(8, 56, 8) AS h (height)
+        (SELECT n.height, n.idx, n.hash FROM reached, generate_series(8, 56, 8) AS h (height)
             JOIN ledger.nodes AS n USING (height)
-            WHERE n.idx < 0 OR n.idx >= batched.size >> h.height LIMIT {MAX_LISTED})
+            WHERE n.idx < 0 OR n.idx >= reached.size >> h.height LIMIT {MAX_LISTED})
         UNION ALL
         (SELECT height, idx, hash FROM ledger.nodes WHERE height <> ALL ('{{8,16,24,32,40,48,56}}') LIMIT {MAX_LISTED})
     ), published AS (
-        SELECT c.size, c.checkpoint FROM ledger.checkpoints AS c, batched
-        WHERE c.size < 1 OR c.size > batched.size ORDER BY c.size LIMIT {MAX_LISTED}
+        SELECT c.size, c.checkpoint FROM ledger.checkpoints AS c, reached
+        WHERE c.size < 1 OR c.size > reached.size ORDER BY c.size LIMIT {MAX_LISTED}
     )
     SELECT batched.size, reached.size,
         coalesce((SELECT idx + 1 FROM ledger.records WHERE idx >= 0 AND idx < reached.size
