@@ -46,7 +46,7 @@ def dying(monkeypatch, name, *, after):
             real(*arguments)
         raise Killed
 
-    monkeypatch.setattr(folder.os, name, die)
+    monkeypatch.setattr(os, name, die)
 
 
 def test_a_state_without_its_first_file_is_not_used(tmp_path):
@@ -153,9 +153,7 @@ def test_what_is_answered_was_synced_and_then_put_in_its_place_and_the_folder_sy
     seen = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(
-            folder.os, name, lambda *arguments, name=name, real=real: (seen.append(name), real(*arguments))[1]
-        )
+        monkeypatch.setattr(os, name, lambda *arguments, name=name, real=real: (seen.append(name), real(*arguments))[1])
     witness(state).add_checkpoint(LOG.body(0, 5))
     assert seen == ["fsync", "replace", "fsync"]
 
@@ -167,7 +165,7 @@ def failing(monkeypatch, name):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.os, name, fail)
+    monkeypatch.setattr(os, name, fail)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
