@@ -67,6 +67,7 @@ class Ledger:
         self._head = _EMPTY
         self._database: tuple[str | None, int] = (None, 0)
         self._signed: tuple[int, str] = (0, "")
+        self._is_anchoring = False
         self._flying: list[Item] = []
         self._down: str | None = "the ledger has not started"
         self._dead: str | None = None
@@ -263,7 +264,9 @@ class Ledger:
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
     def _rise(self) -> None:
-        """Records are taken again; the outage, if there was one, is the first of them."""
+        """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
+        if self._is_anchoring:
+            return
         if self._down is not None:
             self._down = None
             self._observer.event("recovered", "records are taken again")
@@ -382,7 +385,9 @@ class Ledger:
         if size == 0:
             return
         identifier, timeline = self._database
+        self._is_anchoring = True  # and stays so where it fails
         await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
+        self._is_anchoring = False
         self._observer.anchored("folder", size)
         if self._dead is None:
             await self._store.publish(size, signed.encode())

@@ -15,7 +15,6 @@ import psycopg
 from psycopg import pq
 
 from audit.postgres import embedded, migrate, server
-from audit.postgres.credentials import Secrets
 from audit.postgres.embedded import Cluster
 from tests.system import processes
 from tests.system.running import eventually
@@ -98,8 +97,8 @@ def _standby(primary: Cluster, home: Path, sockets: Path) -> Cluster:
         server.as_account(copy, home, programs, account), env=server.ENVIRONMENT, check=True, timeout=LIMIT_S
     )
     server.launch(home, data, programs, account, str(sockets))
-    secrets = Secrets(passwords=primary.secrets.passwords, socket_folder=str(sockets))
-    return Cluster(home=home, pid=_answering(data, str(sockets)), secrets=secrets)
+    secrets = msgspec.structs.replace(primary.secrets, socket_folder=str(sockets))
+    return msgspec.structs.replace(primary, home=home, pid=_answering(data, str(sockets)), secrets=secrets)
 
 
 def _answering(data: Path, sockets: str) -> int:
