@@ -21,17 +21,18 @@ class Lane:
     def __init__(self, name: str, abort: Callable[[], None] | None = None) -> None:
         self._name = name
         self._abort = abort
-        self._thread: threading.Thread | None = None
+        self._busy = False
 
     async def call(self, work: Callable[[], Result], *, deadline_s: float) -> Result:
         """What `work` returns or raises. Raises `LedgerUnavailable` where that takes too long, or the call before it
         still hangs: the thread goes on, its result is for nobody."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._busy:
             raise LedgerUnavailable(f"{self._name}: the call before this one still waits for an answer")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
 
         def settle(result: Any, error: BaseException | None) -> None:
+            self._busy = False
             if answer.done():
                 return
             if error is not None:
@@ -48,8 +49,8 @@ class Lane:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(settle, result, fault)
 
-        self._thread = threading.Thread(target=body, name=f"medai {self._name}", daemon=True)
-        self._thread.start()
+        self._busy = True
+        threading.Thread(target=body, name=f"medai {self._name}", daemon=True).start()
         try:
             async with asyncio.timeout(deadline_s):
                 return await answer

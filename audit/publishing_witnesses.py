@@ -94,11 +94,15 @@ class Collector:
     async def run(self, leadership: Leadership) -> None:
         """Until this process no longer leads."""
         self._rounds = []
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._begin_rounds())
-            group.create_task(self._store_what_comes(leadership))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._begin_rounds())
+                group.create_task(self._store_what_comes(leadership))
+                for one in self.asked:
+                    group.create_task(self._ask(one, leadership))
+        finally:
             for one in self.asked:
-                group.create_task(self._ask(one, leadership))
+                one.client.close()
 
     async def _begin_rounds(self) -> None:
         failures = 0

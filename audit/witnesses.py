@@ -62,6 +62,7 @@ class WitnessClient:
         self._path: Final = url.path.rstrip("/") + "/add-checkpoint"
         self._timeout_s: Final = timeout_ms / 1000
         self._connection: http.client.HTTPConnection | None = None
+        self._abandoned = False
 
     def add_checkpoint(self, old_size: int, proof: Sequence[bytes], signed: str) -> tuple[Signature, ...] | Conflict:
         """Its cosignatures over `signed`, verified, at least one; or the size that it has instead of `old_size`.
@@ -69,6 +70,7 @@ class WitnessClient:
         `proof` leads from `old_size` to the checkpoint's size. Raises `WitnessFailed` for everything else.
         """
         request = AddCheckpoint(old_size=old_size, proof=tuple(proof), signed=signed)
+        self._abandoned = False
         try:
             answer = self._exchange(submission.format(request))
         except TimeoutError as error:
@@ -83,24 +85,24 @@ class WitnessClient:
         raise self._failed(reason or "refused", f"it answers {answer.status}")
 
     def abort(self) -> None:
-        """Let a request that is under way fail at once."""
+        """Let a request that is under way fail at once; nothing of it is kept."""
+        self._abandoned = True
         connection = self._connection
         if connection is not None and connection.sock is not None:
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back. A request that is under way fails, or is for nobody."""
+        self._abandoned = True
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            self._drop(self._connection)
 
     def _exchange(self, body: bytes) -> _Answer:
         """Ask on the kept connection; one that ended while it was idle is replaced once."""
         if self._connection is not None:
             with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
                 return self._ask(self._connection, body)
-            self.close()
         self._connection = self._connect()
         return self._ask(self._connection, body)
 
@@ -117,9 +119,14 @@ class WitnessClient:
             answer = _Answer(status=response.status, kind=response.headers.get("Content-Type", ""), body=read)
             whole = response.isclosed()
         finally:
-            if not whole:
-                self.close()
+            if not whole or self._abandoned:
+                self._drop(connection)
         return answer
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        connection.close()
+        if self._connection is connection:
+            self._connection = None
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port

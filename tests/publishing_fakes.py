@@ -149,6 +149,3 @@ async def publishing(*publishers: Publisher) -> AsyncIterator[list["asyncio.Task
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for publisher in publishers:
-            for one in publisher.collector.asked if publisher.collector is not None else ():
-                one.client.close()

@@ -88,7 +88,7 @@ def test_an_anchor_that_failed_is_tried_again(told):
 
 def test_an_anchor_with_another_history_raises_the_alarm(told):
     async def test(log):
-        anchor, alarms = FakeAnchor(), []
+        anchor, alarms = FakeAnchor(), list[str]()
         anchor.fault = LedgerForked("two roots")
         async with publishing(log.publisher(anchors={"container": anchor}, forked=alarms.append)):
             await until(lambda: alarms != [])
