@@ -12,22 +12,23 @@ checkpoint's size it trusts the folder. (Remove `checkpoint` to have every file 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from audit import merkle, receipt, tiles, tree
+from audit import merkle, tiles, tree
 from audit.checkpoint import Checkpoint
 from audit.errors import Altered, AuditError, LedgerForked, Malformed, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader
-from audit.receipt import Policy
 from audit.tiles import ENTRIES, HEIGHT, WIDTH, Tile
 
 MAX_CHECKPOINT_BYTES: Final = 1024 * 1024  # a signed note: `audit.note`
 CHECKPOINT: Final = "checkpoint"
+
+Opens = Callable[[bytes], Checkpoint]
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -38,20 +39,21 @@ class Exported(Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
 
 
-async def export(reader: Reader, folder: Path, policy: Policy, *, entries: bool) -> Exported:
+async def export(reader: Reader, folder: Path, opened: Opens, *, entries: bool) -> Exported:
     """Bring `folder` up to the checkpoint that the log serves; it is whole when this returns.
 
-    Without `entries` the folder has hashes alone, for everybody to see; it stays of the one kind. Raises `Unattested`
-    where nothing is signed yet, `VerificationFailed` where the checkpoint is not one of the policy's, `LedgerForked`
-    where it contradicts the one in the folder, `Altered` where the database is not what was signed, and
-    `SettingInvalid` for a folder that cannot be written, is of the other kind or of another log, or is in use.
+    `opened` gives the checkpoint of a signed note, or raises where none of the log's keys signed it. Without `entries`
+    the folder has hashes alone, for everybody to see; it stays of the one kind. Raises `Unattested` where nothing is
+    signed yet, `VerificationFailed` where what is served is not the log's checkpoint, `LedgerForked` where it
+    contradicts the one in the folder, `Altered` where the database is not what was signed, and `SettingInvalid` for a
+    folder that cannot be written, is of the other kind or of another log, or is in use.
     """
     served = await reader.checkpoint()
     if served is None:
         raise Unattested("tiles: no checkpoint is signed yet; the next is at most seconds away")
-    signed = receipt.open_checkpoint(served[1].decode("utf-8", "replace"), policy).checkpoint
+    signed = opened(served[1])
     with _locked(folder):
-        before = _before(folder, policy)
+        before = _before(folder, opened)
         await _require_one_history(reader, before, signed)
         if signed.size < before.size:
             return Exported(size=before.size, written=0, checkpoint=before)
@@ -189,15 +191,14 @@ async def _require_one_history(reader: Reader, before: Checkpoint, signed: Check
         ) from error
 
 
-def _before(folder: Path, policy: Policy) -> Checkpoint:
+def _before(folder: Path, opened: Opens) -> Checkpoint:
     """The checkpoint in the folder; of the empty tree, where there is none."""
     try:
         with (folder / CHECKPOINT).open("rb") as file:
-            text = file.read(MAX_CHECKPOINT_BYTES + 1).decode("utf-8")
-        return receipt.open_checkpoint(text, policy).checkpoint
+            return opened(file.read(MAX_CHECKPOINT_BYTES + 1))
     except FileNotFoundError:
         return Checkpoint(origin="", size=0, root=merkle.EMPTY_ROOT)
-    except (OSError, UnicodeDecodeError, AuditError) as error:
+    except (OSError, AuditError) as error:
         raise SettingInvalid(
             f"{folder}: its checkpoint is not one of this log: {error}; name another folder"
         ) from error

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from audit import checkpoint, merkle, note
+from audit import checkpoint, merkle, note, receipt
 from audit.checkpoint import Checkpoint
 from audit.memory import MemoryDatabase, MemoryReader
 from audit.ports import Batch, Cosigned, Stored
@@ -37,7 +37,6 @@ class Served:
         self.database = MemoryDatabase()
         self.reader = CountingReader(self.database)
         self.signer = note.Signer(ORIGIN, b"s" * 32)
-        self.policy = Policy(logs=(self.signer.verifier,))
         self.frontier: tuple[bytes, ...] = ()
         self.grow(size)
 
@@ -78,6 +77,10 @@ class Served:
         kept = Cosigned(size=self.size, checkpoint=text.encode(), attested=True, policy=b"", version=1)
         self.database.cosigned.append(kept)
         return text
+
+    def opened(self, signed: bytes) -> Checkpoint:
+        """The checkpoint, if the log's key signed it."""
+        return receipt.open_checkpoint(signed, Policy(logs=(self.signer.verifier,))).checkpoint
 
     def signed(self, stated: Checkpoint) -> str:
         return note.sign(checkpoint.format(stated), (self.signer,))

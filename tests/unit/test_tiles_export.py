@@ -11,7 +11,6 @@ from audit import merkle, note, tiles, tiles_export
 from audit.checkpoint import Checkpoint
 from audit.errors import Altered, LedgerForked, LedgerUnavailable, SettingInvalid, SignatureMissing, Unattested
 from audit.ports import Stored
-from audit.receipt import Policy
 from tests.log_fakes import Served, body, leaf
 from tests.tile_client import TileClient
 
@@ -30,7 +29,7 @@ def folder(tmp_path):
 
 
 def _export(served, folder, *, entries=True):
-    return asyncio.run(tiles_export.export(served.reader, folder, served.policy, entries=entries))
+    return asyncio.run(tiles_export.export(served.reader, folder, served.opened, entries=entries))
 
 
 def _client(served, folder):
@@ -254,7 +253,7 @@ def test_nothing_is_exported_before_anything_is_signed(folder):
 
 
 def test_a_checkpoint_of_another_key_is_not_exported(served, folder):
-    served.policy = Policy(logs=(note.Signer("log.example/other", b"o" * 32).verifier,))
+    served.signer = note.Signer("log.example/other", b"o" * 32)
     with pytest.raises(SignatureMissing):
         _export(served, folder)
 
