@@ -76,6 +76,11 @@ class Several:
         self._anchors[0].put(signed, system_identifier=system_identifier, timeline=timeline)
 
 
+def together(where: Places, knobs: PublishSettings, keys: Sequence[note.Verifier], origin: str) -> Several:
+    """All anchors as one: written to the folder, read from everywhere."""
+    return Several(tuple(every(where, knobs, keys, origin).values()))
+
+
 def adopted(where: Places, keys: Sequence[note.NoteVerifier]) -> Adopted | None:
     """The policy that the settings name, for the log of these keys; None where they name none.
 

@@ -13,11 +13,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import checkpoint, cli_artefact, command, genesis, note, receipt, signing, tree, verification, witnessed
+from audit import (
+    anchors_configured,
+    checkpoint,
+    cli_artefact,
+    command,
+    genesis,
+    note,
+    receipt,
+    signing,
+    tree,
+    verification,
+    witnessed,
+)
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import SettingInvalid, Unattested
-from audit.settings import ledger_settings, places
+from audit.settings import ledger_settings, places, publish_settings
 
 
 def verify(arguments: Sequence[str]) -> int:
@@ -80,7 +92,7 @@ def _verify_database(options: argparse.Namespace) -> int:
             verification.verify(
                 open_reader,
                 verifier,
-                FolderAnchor(where.anchors, (verifier,)),
+                anchors_configured.together(where, publish_settings(os.environ), (verifier,), verifier.name),
                 processes=options.processes,
                 schema=not options.hashes_only,
             )
