@@ -162,7 +162,7 @@ async def _initialise(origin: str | None) -> int:
     else:
         signer = signing.create(where.signing_key, origin or genesis.default_origin())
     async with command.writing() as (store, reader):
-        await genesis.initialise(store, reader, signer, SystemClock())
+        await genesis.initialise(store, reader, signer, SystemClock(), FolderAnchor(where.anchors, (signer.verifier,)))
     command.say(f"ledger {signer.name} begun; its verifier key, to be handed to auditors on a second channel:")
     command.say(str(signer.verifier))
     return 0

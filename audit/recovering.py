@@ -14,7 +14,6 @@ What a crash after each step leaves behind; running it again goes on from there:
 
 import asyncio
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -132,21 +131,21 @@ class Notes:
 
 
 class Recovery:
-    """One log's recovery. `signed` gives every checkpoint of the old log that was kept outside its database."""
+    """One log's recovery. `kept` gives every checkpoint of the old log that was kept outside its database."""
 
     def __init__(
-        self, *, ground: Ground, notes: Notes, key_path: Path, anchor: Anchor, clock: Clock, signed: Iterable[str]
+        self, *, ground: Ground, notes: Notes, key_path: Path, anchor: Anchor, clock: Clock, kept: recovery.Kept
     ) -> None:
         self._ground, self._notes, self._anchor, self._clock = ground, notes, anchor, clock
         self._old_keys, self._new_keys = KeyFiles(key_path), KeyFiles(key_path, suffix=SUCCESSOR)
-        self._signed = tuple(signed)
+        self._kept = kept
 
     async def assess(self, database: str) -> recovery.Assessment:
         """What the database still proves, as it is now. Nothing is changed."""
         reader = self._ground.reader(database)
         try:
             held = [signer.verifier for signer in self._old_keys.held()]
-            return await recovery.assess(reader, held, self._signed)
+            return await recovery.assess(reader, held, self._kept)
         finally:
             await reader.close()
 

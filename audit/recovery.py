@@ -5,7 +5,8 @@ in a fork. It is closed as it is, readable and provable; another log, with a nam
 record 0 what became of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Literal
 
 import msgspec
@@ -20,6 +21,8 @@ from audit.record import Continued
 from audit.rotation import Epoch, KeyHistory
 
 Reason = Literal["truncated", "rewritten", "closed"]
+Kept = Callable[[Sequence[Verifier]], Iterable[str]]
+"""Signed checkpoints that were kept outside the database; those by the given keys at least."""
 Roots = Mapping[int, Set[bytes]]
 """Size -> the roots that were signed for it."""
 
@@ -77,8 +80,8 @@ def words(continued: Continued) -> str:
     return f"{proved}; {signed}; {lost}"
 
 
-async def assess(reader: Reader, held: Sequence[Verifier], signed: Iterable[str]) -> Assessment:
-    """Compare the database with `signed`: every checkpoint of the log that was kept anywhere.
+async def assess(reader: Reader, held: Sequence[Verifier], kept: Kept) -> Assessment:
+    """Compare the database with every checkpoint of the log that is kept anywhere.
 
     `held` are the keys at hand, which count beside those that the records name: the record that made one the log's may
     be among what is lost. Checkpoints of other logs, or by other keys, are passed over. Where the database has no
@@ -89,7 +92,8 @@ async def assess(reader: Reader, held: Sequence[Verifier], signed: Iterable[str]
     trusted = list(dict.fromkeys([*keys.verifiers, *(key for key in held if key.name == keys.origin)]))
     published = await reader.signed()
     own = [published[1].decode("utf-8", "replace")] if published is not None else []
-    return await _compared(reader, head, keys, _roots([*signed, *own], trusted, keys.origin))
+    roots = await asyncio.to_thread(lambda: _roots([*kept(trusted), *own], trusted, keys.origin))
+    return await _compared(reader, head, keys, roots)
 
 
 async def _keys(reader: Reader, head: Head, held: Sequence[Verifier]) -> KeyHistory:

@@ -78,6 +78,8 @@ class Places(Struct, frozen=True, kw_only=True):
     anchor_blob_url: str | None = None
     """May hold a SAS token: never shown."""
     policy_file: Path | None = None
+    database_name: str | None = None
+    """Which database of the embedded PostgreSQL the `audit` commands read; None: the one in use."""
 
 
 VARIABLES: Final = frozenset(
@@ -92,6 +94,7 @@ VARIABLES: Final = frozenset(
         "MEDAI_DATABASE_URL",
         "MEDAI_DATABASE_READER_URL",
         "MEDAI_DATABASE_ADMIN_URL",
+        "MEDAI_DATABASE_NAME",
     }
 )
 """Every variable that the ledger reads."""
@@ -119,6 +122,7 @@ def places(environment: Mapping[str, str]) -> Places:
         reader_url=environment.get("MEDAI_DATABASE_READER_URL") or database_url,
         admin_url=environment.get("MEDAI_DATABASE_ADMIN_URL") or database_url,
         anchor_blob_url=environment.get("MEDAI_ANCHOR_BLOB_URL") or None,
+        database_name=environment.get("MEDAI_DATABASE_NAME") or None,
         policy_file=Path(policy) if (policy := environment.get("MEDAI_POLICY_FILE")) else None,
     )
 

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("model", "verify"): ("service.cli_model", "verify", "check digests and golden vectors"),
     ("ledger", "rotate-key"): ("audit.cli_key", "rotate", "rotate the signing key"),
     ("audit", "key"): ("audit.cli_key", "key", "print the log's verifier key, or its whole history"),
+    ("audit", "recover"): ("audit.cli_recover", "recover", "close a log that lost records, and open the next"),
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),

@@ -5,9 +5,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege
 
-from audit.errors import DatabaseChanged, RecordRefused
+from audit.errors import DatabaseChanged, LedgerUnavailable, LogClosed, RecordRefused
 from audit.ports import Appended, Cosigned, Lease, Readiness
+from audit.postgres import closing
 from audit.postgres.connections import Connections, Limits
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
@@ -112,4 +114,16 @@ class PostgresStore:
             row: tuple[Any, ...] | None = await cursor.fetchone()
             return row
 
-        return await self._connections.run(work)
+        try:
+            return await self._connections.run(work)
+        except LedgerUnavailable as error:
+            if statement != closing.WHY and isinstance(error.__cause__, InsufficientPrivilege):
+                await self._require_open(error)
+            raise
+
+    async def _require_open(self, refused: LedgerUnavailable) -> None:
+        """Raises `LogClosed` where the login may not write because nobody may any more."""
+        found = await self._found(closing.WHY, ())
+        if found is not None and str(found[0]).startswith(closing.MARK):
+            successor = str(found[0]).removeprefix(closing.MARK)
+            raise LogClosed(f"database: this log was closed for good; {successor} continues it") from refused
