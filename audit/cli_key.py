@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import command, handover, key_chain, receipt, rotation, signing, succession, tree
+from audit import command, cosignature, handover, key_chain, receipt, rotation, signing, succession, tree
 from audit.acceptance import genesis_of
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import NotFound, SettingInvalid, Unattested
 from audit.keyring import KeyFiles
+from audit.note import Verifier
 from audit.ports import Reader
 from audit.rotation import KeyHistory
 from audit.settings import places
@@ -30,13 +31,14 @@ def key(arguments: Sequence[str]) -> int:
     what.add_argument("--policy", action="store_true", help="a policy that trusts every key (C2SP tlog-policy)")
     what.add_argument("--chain", type=Path, metavar="F", help="write the history with its proofs to a file")
     what.add_argument("--check", type=Path, metavar="F", help="verify such a file, offline, from the key given")
+    what.add_argument("--ml-dsa", action="store_true", help="the log's second key, ML-DSA-44, if it has one")
     parser.add_argument("--key", metavar="VKEY", help="with --check: a key that you trust, or a file that holds it")
     options = parser.parse_args(arguments)
     if options.check is not None:
         return command.run(lambda: _check(options.check, options.key))
     if options.history or options.policy or options.chain is not None:
         return command.run(lambda: asyncio.run(_history(options)))
-    return command.run(lambda: command.say(str(signing.load(places(os.environ).signing_key).verifier)))
+    return command.run(lambda: command.say(str(_second() if options.ml_dsa else _first())))
 
 
 def rotate(arguments: Sequence[str]) -> int:
@@ -50,6 +52,18 @@ def rotate(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep-retired", action="store_true", help="keep the retired key's file under another name")
     options = parser.parse_args(arguments)
     return command.run(lambda: _prepare() if options.prepare else asyncio.run(_rotate(keep=options.keep_retired)))
+
+
+def _first() -> Verifier:
+    return signing.load(places(os.environ).signing_key).verifier
+
+
+def _second() -> cosignature.Verifier:
+    where = places(os.environ)
+    second = signing.load_second(where.ml_dsa_key, _first().name, required=where.ml_dsa_required)
+    if second is None:
+        raise NotFound("signing key: the log has no second one; `medai ledger init --ml-dsa` makes one")
+    return second.verifier
 
 
 # -- the history

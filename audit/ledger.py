@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from audit import acceptance, checkpoint, merkle, note, own_records, receipt, record, rotation, succession
+from audit import acceptance, merkle, note, own_records, receipt, record, rotation, succession
 from audit.errors import AuditError, CallerBehind, DatabaseChanged, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.keyring import Keyring
 from audit.merkle import BatchTree
@@ -50,11 +50,12 @@ class Ledger:
         observer: Observer | None = None,
         outages: Outages | None = None,
         keys: Keys | None = None,
+        second: note.NoteSigner | None = None,
     ) -> None:
-        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to."""
+        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to; `second` signs, too."""
         self._store, self._reader, self._anchor = store, reader, anchor
         self._clock, self._settings = clock, settings
-        self._keyring = Keyring(signer, keys)
+        self._keyring = Keyring(signer, keys, second)
         self._observer = observer or Unobserved()
         self._process_id = process_id
         self._pending = Pending(
@@ -237,9 +238,7 @@ class Ledger:
             self._add(own_records.replaced(item.record, index, self._clock.now_us()))
 
     def _sign(self, size: int, root: bytes) -> str:
-        signer = self._keyring.of_size(size)
-        text = checkpoint.format(checkpoint.Checkpoint(origin=signer.name, size=size, root=root))
-        signed = note.sign(text, (signer,))
+        signed = self._keyring.sign(size, root)
         if size >= self._signed[0]:
             self._signed = (size, signed)
         return signed

@@ -71,6 +71,10 @@ class Places(Struct, frozen=True, kw_only=True):
 
     home: Path
     signing_key: Path
+    ml_dsa_key: Path
+    """The log's second key, used where it is there."""
+    ml_dsa_required: bool
+    """Whether it was named: then it has to be there."""
     anchors: Path
     database_url: str | None
     reader_url: str | None
@@ -88,6 +92,7 @@ VARIABLES: Final = frozenset(
     | {
         "MEDAI_HOME",
         "MEDAI_SIGNING_KEY_FILE",
+        "MEDAI_ML_DSA_KEY_FILE",
         "MEDAI_ANCHOR_FOLDER",
         "MEDAI_ANCHOR_BLOB_URL",
         "MEDAI_POLICY_FILE",
@@ -117,6 +122,8 @@ def places(environment: Mapping[str, str]) -> Places:
     return Places(
         home=home,
         signing_key=Path(environment.get("MEDAI_SIGNING_KEY_FILE") or home / "keys" / "signing.key"),
+        ml_dsa_key=Path(environment.get("MEDAI_ML_DSA_KEY_FILE") or home / "keys" / "ml-dsa-44.key"),
+        ml_dsa_required=bool(environment.get("MEDAI_ML_DSA_KEY_FILE")),
         anchors=Path(environment.get("MEDAI_ANCHOR_FOLDER") or home / "anchors"),
         database_url=database_url,
         reader_url=environment.get("MEDAI_DATABASE_READER_URL") or database_url,

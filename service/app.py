@@ -261,6 +261,7 @@ def _ledger(
         reader=reader,
         signer=signer,
         keys=KeyFiles(where.signing_key),
+        second=signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required),
         anchor=anchors_configured.Several((FolderAnchor(where.anchors, (signer.verifier,)), *remote)),
         clock=SystemClock(),
         settings=knobs,
