@@ -159,9 +159,9 @@ class Accounts:
         message = f"{count} record(s) of [{first}, {end}) are missing, and those after were moved up"
         self._lose(_found("deleted", "record", first, end, message), stretch if count == 1 else None)
 
-    def truncated(self, first: int, end: int, stretch: Unexplained | None) -> None:
-        """The records [first, end), and all after them, are gone."""
-        message = f"the last {end - first} record(s) are missing"
+    def truncated(self, first: int, end: int, count: int, stretch: Unexplained | None) -> None:
+        """So many records of [first, end), the ledger's last, are gone."""
+        message = f"{count} record(s) are missing at the end"
         self._lose(_found("truncated", "record", first, end, message), stretch)
 
     def _lose(self, found: Found, stretch: Unexplained | None) -> None:
@@ -206,18 +206,16 @@ class Accounts:
             self._gaps.append(_Gap(found=found, state=gap))
 
     def fills_gap(self, batch: Batch) -> bool:
-        """Whether the row is the one that was missed before: then its size was edited."""
-        for gap in self._gaps:
-            if _tells(batch, gap.state):
-                self._gaps.remove(gap)
-                assert gap.state is not None
-                self.batch(gap.found.first, gap.state.size, f"its size is stored as {batch.size}")
-                return True
-        return False
+        """Whether the row is one that was missed."""
+        return any(tells(batch, gap.state) for gap in self._gaps)
+
+    def misplaced(self, batch: Batch) -> None:
+        """The row is missed at another size."""
+        self._odd_batches.append(batch)
 
     def odd_batch(self, state: State) -> Batch | None:
         """The row outside of the ledger that tells this state."""
-        odd = next((batch for batch in self._odd_batches if _tells(batch, state)), None)
+        odd = next((batch for batch in self._odd_batches if tells(batch, state)), None)
         if odd is not None:
             self._odd_batches.remove(odd)
         return odd
@@ -350,5 +348,6 @@ def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Foun
     return Found(fault=fault, part=part, first=first, end=end, message=message)
 
 
-def _tells(batch: Batch, state: State | None) -> bool:
+def tells(batch: Batch, state: State | None) -> bool:
+    """Whether the row's hashes are those of this state, whatever size it says."""
     return state is not None and (batch.chain, batch.frontier) == (state.chain, state.frontier)

@@ -7,16 +7,16 @@ so is every one after a place from which on records are not where they were. Mem
 from collections.abc import Sequence
 from typing import Final
 
+from audit import published
 from audit.accounts import Accounts, Tile
-from audit.authority import Authority
-from audit.claims import MAX_BATCH_RECORDS, Claim, Signed, begin, claims_of, seen
+from audit.claims import MAX_BATCH_RECORDS, Claim, begin, claims_of, seen
 from audit.derived import COLUMNS
 from audit.explain import Explanation
 from audit.extent import Extent, Stray
 from audit.packed import TILE
 from audit.ports import Reader
 from audit.segment import MAX_SHIFT, Window
-from audit.stretches import Stretch, Unsigned, Walked, merged, published_in, sorted_out
+from audit.stretches import Stretch, Walked
 from audit.walk import Before
 
 WINDOW: Final = 1 << 14
@@ -80,10 +80,10 @@ class Explainer:
     async def _window(self, upto: int, end: int) -> Window:
         """What is needed to judge the claims up to `upto`."""
         size, limit = self._explanation.size, min(self._extent.end, end + AHEAD)
-        signed, _ = await published_in(self._reader, self._authority, size, limit)
+        found = await published.within(self._reader, self._authority, size, limit)
         kept = [one for walked in self._walked for one in walked.stretch.signed if size < one.size <= limit]
         batches = await self._reader.batches(size, limit)
-        claims = _closed(size, limit, claims_of(batches, merged(kept, signed)))
+        claims = _closed(size, limit, claims_of(batches, published.merged(kept, found.signed)))
         rows = {}
         reach = MAX_SHIFT * 4  # several shifts may have come together
         async for page in self._reader.rows(max(0, size - reach), limit + reach, PAGE, self._columns):
@@ -110,8 +110,3 @@ def _closed(first: int, end: int, claims: Sequence[Claim]) -> list[Claim]:
             found.append(claim)
         before = claim.size
     return found
-
-
-def outside(extent: Extent, authority: Authority) -> tuple[list[Signed], list[Unsigned]]:
-    """The checkpoints that are published of sizes outside of the ledger: those that were signed, and the others."""
-    return sorted_out(authority, extent.checkpoints)

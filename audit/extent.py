@@ -38,7 +38,7 @@ class Extent(Struct, frozen=True, kw_only=True):
     records: tuple[Stray, ...] = ()
     """Records below 0 or beyond `end`."""
     batches: tuple[Batch, ...] = ()
-    """Batch rows of sizes below 1 or beyond `batched`."""
+    """Batch rows of sizes below 1 or beyond `end`."""
     nodes: tuple[tuple[int, int, bytes], ...] = ()
     """(height, index, hash) of subtrees that no tree of `end` records has."""
     checkpoints: tuple[tuple[int, bytes], ...] = ()

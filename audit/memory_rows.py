@@ -49,7 +49,7 @@ def _line(one: Stored, columns: Columns) -> bytes:
 
 def _doubtful(columns: Columns) -> bool:
     values = dict(zip(COLUMNS, columns, strict=True))
-    return any(values[name] == "" for name in TEXTS) or "," in (values["model"] or "")
+    return any(values[name] == "" for name in TEXTS) or "," in str(values["model"])
 
 
 def extent(
@@ -74,7 +74,7 @@ def extent(
             for one in sorted(stored, key=lambda one: one.index)
             if not 0 <= one.index < end
         ),
-        batches=tuple(one for one in rows if not 0 < one.size <= batched),
+        batches=tuple(one for one in rows if not 0 < one.size <= end),
         nodes=tuple((*place, hash_) for place, hash_ in nodes if not _within(place, end)),
         checkpoints=tuple((size, signed) for size, signed in sorted(checkpoints) if not 0 < size <= end),
     )

@@ -38,7 +38,7 @@ class Unexplained(Struct, frozen=True, kw_only=True):
         """Where in `leaves` the others may be, as far as the tree tells."""
         if "tree" not in self.tracks:
             return range(len(self.leaves))
-        differing = self.trial.differing(self.leaves)
+        differing = self.trial.differing(self.leaves) or [(self.first, self.end)]
         return range(differing[0][0] - self.first, differing[-1][1] - self.first)
 
 

@@ -14,8 +14,8 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 from audit import chain, merkle
-from audit.accounts import Accounts
-from audit.claims import Claim, Rows, Seen, State
+from audit.accounts import Accounts, tells
+from audit.claims import Claim, Rows, Seen, State, parts_of
 from audit.rearranged import Unexplained, inserted, moved, swapped
 from audit.trial import Outcome, Track, Trial, spans
 
@@ -146,36 +146,33 @@ class Segment:
         batch, covered = self._claim.batch, self._belief.covered
         if batch is None or batch.first == covered:
             return
-        before = None
-        if covered < batch.first < self._end:
-            known = [one.leaf for one in self._seen[: batch.first - self._first] if one is not None]
-            before = self._belief.state.after(known) if len(known) == batch.first - self._first else None
         message = f"its row says that it begins at {batch.first}; the one before it ends at {covered}"
-        self._accounts.batch(covered, self._end, message, gap=before)
+        gap = self._state_at(batch.first) if covered < batch.first < self._end else None
+        self._accounts.batch(covered, self._end, message, gap=gap)
+
+    def _state_at(self, size: int) -> State | None:
+        """What is believed, or would be with the records as they are, at a size since the last batch."""
+        state = self._belief.state
+        if size < state.size:
+            return next((passed for passed in self._belief.passed if passed.size == size), None)
+        known = [one.leaf for one in self._seen[: size - state.size] if one is not None]
+        return state.after(known) if len(known) == size - state.size else None
 
     def _belongs_elsewhere(self) -> bool:
-        """Whether the row's hashes are those of another size: then its `size` was edited."""
+        """Whether the row's hashes are those of another size: then its `size` was edited, and it is missed there."""
         batch = self._claim.batch
         assert batch is not None
-        if self._accounts.fills_gap(batch):
-            return True
-        for passed in self._belief.passed:
-            if (passed.chain, passed.frontier) == (batch.chain, batch.frontier):
-                return self._was_of(passed.size)
-        state = self._belief.state
-        leaves: list[bytes] = []
-        for one in self._stored(state.size, state.size + MAX_LOOK):
-            if one is None:
-                break
-            leaves.append(one.leaf)
-        reached = _where(state, leaves, batch.chain)
-        if reached in (None, self._end) or state.after(leaves[: reached - state.size]).frontier != batch.frontier:
-            return False
-        return self._was_of(reached)
-
-    def _was_of(self, size: int) -> bool:
-        self._accounts.batch(self._belief.covered, size, f"its size is stored as {self._end}")
-        self._belief.covered = size
+        if not self._accounts.fills_gap(batch) and not any(tells(batch, passed) for passed in self._belief.passed):
+            state = self._belief.state
+            leaves: list[bytes] = []
+            for one in self._stored(state.size, state.size + MAX_LOOK):
+                if one is None:
+                    break
+                leaves.append(one.leaf)
+            reached = _where(state, leaves, batch.chain)
+            if reached in (None, self._end) or not tells(batch, state.after(leaves[: reached - state.size])):
+                return False
+        self._accounts.misplaced(batch)
         return True
 
     # -- who is right
@@ -336,8 +333,11 @@ class Segment:
         lost = Unexplained(trial=self._trial, leaves=leaves, tracks=("tree",)) if end - first == 1 else None
         if differing and end - first <= MAX_SHIFT:  # what comes before is not in its place either
             self._accounts.deleted(*differing[0], end - first, lost)
+        elif end - first <= MAX_SHIFT:  # which of those that are hashed together were taken out is not told
+            within = next((part[0] for part in parts_of(self._end) if part[0] <= first < part[1]), first)
+            self._accounts.truncated(max(within, self._first), end, end - first, lost)
         else:
-            self._accounts.truncated(first, end, lost)
+            self._accounts.truncated(first, end, end - first, lost)
         self._accounts.rows(present, leaves)
         self._belief.over = True
 

@@ -9,17 +9,16 @@ import contextlib
 import gc
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 from msgspec import Struct
 
-from audit import chain, checkpoint, note, tree
+from audit import chain, published, tree
 from audit.authority import Authority
-from audit.checkpoint import Checkpoint
 from audit.claims import Claim, Signed, State, begin, claims_of
-from audit.errors import Altered, AuditError, NotFound, SignatureInvalid, VerificationFailed
+from audit.errors import Altered, NotFound
 from audit.findings import Found
 from audit.packed import LINE_COLUMNS, TILE
 from audit.ports import Anchored, Reader
@@ -59,17 +58,6 @@ class Walked(Struct, frozen=True, kw_only=True):
     anchored: int = 0
     """The last size that is kept outside of the database."""
     found: tuple[Found, ...] = ()
-
-
-class Unsigned(Struct, frozen=True, kw_only=True):
-    """What is published as the checkpoint of a size, and is none."""
-
-    size: int
-    why: str
-    stated: Checkpoint | None = None
-    """What it says, if it is in the form of a checkpoint."""
-    foreign: bool = False
-    """Whether no key signed it that is to sign such a size."""
 
 
 class Anchors:
@@ -169,10 +157,10 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
         if (before.state, before.covered) != (stretch.known.state, stretch.known.covered):
             return Walked(stretch=stretch, clean=False)
         before = stretch.known
-    published, wrong = await published_in(reader, stretch.authority, stretch.first, stretch.end)
+    found = await published.within(reader, stretch.authority, stretch.first, stretch.end)
     batches = await reader.batches(stretch.first, stretch.end)
     expected = Expected(
-        claims=claims_of(batches, merged(stretch.signed, published)),
+        claims=claims_of(batches, published.merged(stretch.signed, found.signed)),
         nodes=await reader.completed(stretch.first, stretch.end),
         tolerance_us=stretch.tolerance_us,
     )
@@ -183,7 +171,7 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
                 return Walked(stretch=stretch, clean=False)
     assert steps.size == stretch.end, "a reader gives every tile, if only an empty one"
     steps.close()
-    if not steps.clean or wrong:
+    if not steps.clean or found.unsigned:
         return Walked(stretch=stretch, clean=False)
     return Walked(
         stretch=stretch,
@@ -195,45 +183,6 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
         anchored=max((one.size for one in stretch.signed), default=0),
         found=tuple(steps.steps_back),
     )
-
-
-async def published_in(
-    reader: Reader, authority: Authority, first: int, end: int
-) -> tuple[list[Signed], list[Unsigned]]:
-    """The checkpoints that the database publishes of sizes in (first, end], and those that are none.
-
-    They are held to like what is kept outside. They vouch for nothing: who rewrites the database can take them away.
-    """
-    return sorted_out(authority, await reader.checkpoints(first, end))
-
-
-def sorted_out(authority: Authority, published: Sequence[tuple[int, bytes]]) -> tuple[list[Signed], list[Unsigned]]:
-    """Which of what is published was signed by the log, and which was not."""
-    opened = [_opened(authority, size, signed) for size, signed in published]
-    return [one for one in opened if isinstance(one, Signed)], [one for one in opened if isinstance(one, Unsigned)]
-
-
-def _opened(authority: Authority, size: int, signed: bytes) -> Signed | Unsigned:
-    try:
-        stated = authority.open(signed)
-    except AuditError as error:
-        foreign = isinstance(error, VerificationFailed) and not isinstance(error, SignatureInvalid)
-        return Unsigned(size=size, why=str(error), stated=_stated(signed), foreign=foreign)
-    if stated.size != size:
-        return Unsigned(size=size, why=f"it is of size {stated.size}")
-    return Signed(size=size, root=stated.root, note=signed.decode())
-
-
-def _stated(signed: bytes) -> Checkpoint | None:
-    try:
-        return checkpoint.parse(note.split(signed)[0])
-    except AuditError:
-        return None
-
-
-def merged(anchored: Sequence[Signed], published: Sequence[Signed]) -> list[Signed]:
-    """Both, what agrees once."""
-    return list({(one.size, one.root): one for one in (*published, *anchored)}.values())
 
 
 async def _before(reader: Reader, stretch: Stretch) -> Before:

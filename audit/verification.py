@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from audit import authority as authorities
-from audit import explaining, record, stretches, succession, tree
+from audit import published, record, stretches, succession, tree
 from audit.accounts import MAX_FOUND, fork
 from audit.authority import Authority
 from audit.claims import Signed, begin
@@ -26,8 +26,9 @@ from audit.findings import Fault, Found, Part, by_place
 from audit.merkle import frontier_root, leaf_hash
 from audit.note import Verifier
 from audit.ports import Anchor, Reader
+from audit.published import Unsigned
 from audit.record import Genesis
-from audit.stretches import Anchors, OpenReader, Stretch, Unsigned, Walked
+from audit.stretches import Anchors, OpenReader, Stretch, Walked
 from audit.walk import Before
 
 MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
@@ -189,29 +190,32 @@ async def _explained(
     explainer = Explainer(reader, walked, basis.extent, schema=schema)
     await explainer.run()
     found = [*basis.found, *explainer.accounts.found()]
+    unsigned = list(published.sorted_out(basis.authority, basis.extent.checkpoints).unsigned)
     for each in walked:
-        _, wrong = await stretches.published_in(reader, basis.authority, each.stretch.first, each.stretch.end)
-        found += [await _checkpoint(reader, each_wrong) for each_wrong in wrong]
-    found += [await _checkpoint(reader, wrong) for wrong in explaining.outside(basis.extent, basis.authority)[1]]
+        stored = await published.within(reader, basis.authority, each.stretch.first, each.stretch.end)
+        unsigned += stored.unsigned
+    found += [await _checkpoint(reader, one) for one in unsigned]
     return found, explainer.accounts.agreed
 
 
 async def _checkpoint(reader: Reader, unsigned: Unsigned) -> Found:
-    """A published checkpoint that the log did not sign: damaged, or signed by somebody else."""
+    """What is stored as a checkpoint, and is none of the log's or not as it is stored."""
     size, stated = unsigned.size, unsigned.stated
-    message = f"the published checkpoint of size {size} is not one that this log signed: {unsigned.why}"
-    stored = await reader.head_at(size)
-    true = stored is not None and stated is not None and frontier_root(size, stored.frontier) == stated.root
-    if stated is None or true or not unsigned.foreign:
-        return _found("hash_edited", "checkpoint", size, size, message)
-    return _found("wrong_key", "key", size, size, message)
+    message = f"what is stored as the checkpoint of size {size}: {unsigned.why}"
+    if unsigned.wrong == "attested":
+        return _found("derived_column", "column", size, size, message)
+    if unsigned.wrong == "foreign" and stated is not None:
+        stored = await reader.head_at(size)
+        if stored is None or frontier_root(size, stored.frontier) != stated.root:
+            return _found("wrong_key", "key", size, size, message)
+    return _found("hash_edited", "checkpoint", size, size, message)
 
 
 async def _missing(reader: Reader, basis: _Basis, anchors: Anchors, agreed: int, found: Sequence[Found]) -> list[Found]:
     """`found`, and what was signed of a larger ledger than there is, also now."""
     end = basis.extent.end
-    published, _ = explaining.outside(basis.extent, basis.authority)
-    largest = max(anchors.largest_left(), *(one.size for one in published), 0)
+    beyond = published.sorted_out(basis.authority, basis.extent.checkpoints).signed
+    largest = max(anchors.largest_left(), *(one.size for one in beyond), 0)
     if largest <= end or (await reader.extent()).batched >= largest:
         return list(found)
     if any(one.fault == "suffix_rewritten" for one in found):

@@ -29,8 +29,8 @@ EXTENT: Final = f"""
         SELECT idx, sha256('\\x00'::bytea || record) AS leaf FROM ledger.records, reached
         WHERE idx < 0 OR idx >= reached.size ORDER BY idx LIMIT {MAX_LISTED}
     ), rows AS (
-        SELECT b.first, b.size, b.chain, b.frontier FROM ledger.batches AS b, batched
-        WHERE b.size < 1 OR b.size > batched.size ORDER BY b.size LIMIT {MAX_LISTED}
+        SELECT b.first, b.size, b.chain, b.frontier FROM ledger.batches AS b, reached
+        WHERE b.size < 1 OR b.size > reached.size ORDER BY b.size LIMIT {MAX_LISTED}
     ), subtrees AS (
         (SELECT n.height, n.idx, n.hash FROM reached, generate_series(8, 56, 8) AS h (height)
             JOIN ledger.nodes AS n USING (height)
