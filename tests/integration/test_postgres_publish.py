@@ -182,8 +182,8 @@ def test_a_lease_that_somebody_made_up_stores_nothing(told):
 def test_a_policy_is_stored_once_under_its_digest(told, database):
     async def test(log):
         lease = await log.store.lease(NAME, uuid4(), A_MINUTE_MS)
-        for checkpoint in (b"one", b"two"):
-            await log.store.cosign(lease, cosigned(checkpoint=checkpoint))
+        for signed in (b"one", b"two"):
+            await log.store.cosign(lease, cosigned(checkpoint=signed))
         with psycopg.connect(database.reader_url) as connection:
             rows = connection.execute("SELECT digest, policy FROM ledger.policies", binary=True).fetchall()
         assert rows == [(hashlib.sha256(POLICY).digest(), POLICY)]
