@@ -44,11 +44,11 @@ KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 LOG_KINDS, WITNESS_KINDS = (ED25519, ML_DSA_44), (COSIGNATURE, ML_DSA_44)
 LIMITS = (
     "Not shown by any receipt: that the answer was delivered (a later record of kind outcome would say if not),",
-    "that the signer shows others the same history (%s),",
+    "that the signer shows everybody the same history (%s),",
     "or that the finding is medically right.",
 )
 UNWITNESSED = "nobody has witnessed it: compare checkpoints with others"
-WITNESSED = "but for those who trust one of the same witnesses"
+WITNESSED = "whoever trusts the same witnesses sees the same one"
 
 
 class Broken(Exception):
