@@ -107,12 +107,7 @@ class _Export:
     async def _edge(self) -> list[tuple[Tile, bytes]]:
         """The partial tiles of the signed tree, top level first; together they are its root."""
         size = self._signed.size
-        levels = range((size.bit_length() - 1) // HEIGHT, -1, -1)
-        widths = [(level, (size >> HEIGHT * level) % WIDTH) for level in levels]
-        wanted = [
-            Tile(level=level, index=size >> HEIGHT * (level + 1), width=width) for level, width in widths if width
-        ]
-        edge = [(tile, await tree.tile(self._reader, tile)) for tile in wanted]
+        edge = [(tile, await tree.tile(self._reader, tile)) for tile in tiles.edge(size)]
         frontier = [subtree for tile, body in edge for subtree in _perfect(_hashes(body))]
         if merkle.frontier_root(size, tuple(frontier)) != self._signed.root:
             raise Altered(f"tiles: the tree of {size} records is not the one that was signed; verify the ledger")

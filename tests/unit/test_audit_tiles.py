@@ -128,40 +128,28 @@ def test_the_published_paths_are_read_and_written_as_published(third_party_vecto
         assert (tiles.parse(path), tiles.format(wanted)) == (wanted, path)
 
 
-def test_a_tree_of_70000_has_the_tiles_that_the_specification_counts():
-    made = list(tiles.of_tree(70_000))
-    full = [sum(tile.is_full for tile in made if tile.level == level) for level in range(3)]
-    partial = [(tile.level, tile.width) for tile in made if not tile.is_full]
-    assert (full, partial) == ([273, 1, 0], [(0, 112), (1, 17), (2, 1)])
+def test_a_tree_of_70000_has_the_partial_tiles_that_the_specification_counts():
+    # 273 full tiles of level 0 and one of level 1 stand before them.
+    assert tiles.edge(70_000) == [_tile(2, 0, 1), _tile(1, 1, 17), _tile(0, 273, 112)]
 
 
-def test_a_tree_of_256_has_a_full_tile_and_the_one_above_it():
-    assert list(tiles.of_tree(256)) == [_tile(0, 0), _tile(1, 0, 1)]
+def test_a_tree_of_256_has_a_full_tile_and_one_hash_above_it():
+    assert tiles.edge(256) == [_tile(1, 0, 1)]
 
 
 def test_a_tree_of_nothing_has_no_tiles():
-    assert list(tiles.of_tree(0)) == []
+    assert tiles.edge(0) == []
 
 
 @given(SIZES)
-def test_a_tree_has_the_tiles_that_a_stranger_expects(size):
-    client = tile_client.TileClient.__new__(tile_client.TileClient)
-    client.size = size
-    assert [(tile.level, tile.index, tile.width) for tile in tiles.of_tree(size)] == list(client.tiles())
-
-
-@given(SIZES, SIZES)
-def test_a_larger_tree_has_those_of_the_smaller_one_that_are_full_and_its_own(old, new):
-    old, new = sorted((old, new))
-    had, added = set(tiles.of_tree(old)), set(tiles.of_tree(new, old))
-    whole = set(tiles.of_tree(new))
-    assert added == whole - had
-    assert {tile for tile in had if tile.is_full} <= whole
+def test_the_partial_tiles_of_a_tree_are_those_that_a_stranger_expects(size):
+    expected = [_tile(*named) for named in tile_client.tiles_of(size) if named[2] < 256]
+    assert tiles.edge(size) == expected[::-1]
 
 
 @given(SIZES)
-def test_every_tile_of_a_tree_is_in_it_and_in_no_smaller_one_of_its_width(size):
-    made = list(tiles.of_tree(size))
+def test_every_tile_that_a_stranger_expects_is_in_its_tree_and_in_no_smaller_one(size):
+    made = [_tile(*named) for named in tile_client.tiles_of(size)]
     assert all(tiles.is_in(tile, size) for tile in made)
     assert not any(tiles.is_in(tile, tile.size - 1) for tile in made)
 

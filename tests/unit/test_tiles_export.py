@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from audit import merkle, note, tiles, tiles_export
+from audit import merkle, note, tiles_export
 from audit.checkpoint import Checkpoint
 from audit.errors import Altered, LedgerForked, LedgerUnavailable, SettingInvalid, SignatureMissing, Unattested
 from audit.ports import Stored
 from tests.log_fakes import Served, body, leaf
-from tests.tile_client import TileClient
+from tests.tile_client import NotTheLog, TileClient, path_of, tiles_of
 
 
 @pytest.fixture
@@ -59,14 +59,9 @@ def test_a_stranger_s_client_reads_the_folder(folder, size):
 
 def test_the_folder_has_the_tiles_and_bundles_of_the_tree_and_nothing_else(served, folder):
     _export(served, folder)
-    made = list(tiles.of_tree(600))
-    wanted = {"checkpoint", *map(tiles.format, made)}
-    wanted |= {
-        tiles.format(tiles.Tile(level=tiles.ENTRIES, index=tile.index, width=tile.width))
-        for tile in made
-        if tile.level == 0
-    }
-    assert set(_files(folder)) == wanted
+    made = list(tiles_of(600))
+    wanted = {path_of(*named) for named in made} | {path_of("entries", *named[1:]) for named in made if named[0] == 0}
+    assert set(_files(folder)) == {"checkpoint", *wanted}
 
 
 def test_what_was_exported_is_told(served, folder):
@@ -168,6 +163,15 @@ def test_without_its_checkpoint_every_file_is_looked_at_and_put_right(served, fo
     (folder / "checkpoint").unlink()
     assert _export(served, folder).written == 2
     assert len(_client(served, folder).verify_entries()) == 600
+
+
+@pytest.mark.parametrize("path", ["tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001"])
+def test_a_stranger_s_client_refuses_a_file_with_a_bit_changed(served, folder, path):
+    _export(served, folder)
+    old = (folder / path).read_bytes()
+    (folder / path).write_bytes(old[:40] + bytes([old[40] ^ 1]) + old[41:])
+    with pytest.raises(NotTheLog):
+        _client(served, folder).verify_entries()
 
 
 def test_no_file_is_ever_seen_half_written(served, folder, monkeypatch):

@@ -10,7 +10,7 @@ from audit import tiles
 from audit.errors import LedgerUnavailable
 from tests.http_fakes import TOKEN
 from tests.log_fakes import body, leaf
-from tests.tile_client import TileClient
+from tests.tile_client import TileClient, path_of, tiles_of
 
 AUDITOR = {"authorization": "Bearer no-scope"}
 SIZE = 600
@@ -63,10 +63,9 @@ def test_a_stranger_s_client_finds_the_tiles_and_entries_of_the_signed_root(serv
     async def scenario():
         running, served = serving()
         fetched = {"checkpoint": (await running.ask("GET", "/checkpoint")).body}
-        for tile in tiles.of_tree(SIZE):
-            fetched[tiles.format(tile)] = (await running.ask("GET", f"/{tiles.format(tile)}")).body
-            if tile.level == 0:
-                path = tiles.format(tiles.Tile(level=tiles.ENTRIES, index=tile.index, width=tile.width))
+        for level, index, width in tiles_of(SIZE):
+            for kind in (level, "entries") if level == 0 else (level,):
+                path = path_of(kind, index, width)
                 fetched[path] = (await running.ask("GET", f"/{path}", headers=AUDITOR)).body
         client = TileClient(str(served.signer.verifier), fetched.__getitem__)
         client.update()
