@@ -180,11 +180,8 @@ class Reader(Protocol):
         ...
 
     async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        """For each (height, first, end): the stored hashes of that height and these indices, in order, end to end;
-        of height 0 the leaf hashes, else those of tiles (8, 16, 24 ...). One that is missing is missing from them.
-
-        At most 64 stretches a call, of at most 256 hashes each.
-        """
+        """For each (height, first, end): the stored hashes of that height (0, 8, 16 ...) and these indices, end to end;
+        one that is missing is missing from them. At most 64 stretches a call, of at most 256 hashes each."""
         ...
 
     def records(self, first: int, end: int) -> AsyncIterator[Stored]:
