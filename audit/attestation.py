@@ -37,14 +37,15 @@ class Judged(Struct, frozen=True, kw_only=True):
 def adopt(text: bytes, logs: Sequence[note.NoteVerifier]) -> Adopted:
     """The policy of `text` for the log of these keys. Raises `Malformed`, or `SettingInvalid` where it is another's.
 
-    C2SP tlog-policy allows a policy without logs, where they are known from elsewhere: then they are `logs`.
+    C2SP tlog-policy allows a policy without logs, where they are known from elsewhere: then they are `logs`. One that
+    names any is taken at its word: it may want the log's second key, or keys that were retired.
     """
     if len(text) > MAX_POLICY_BYTES:
         raise SettingInvalid(f"policy: {len(text)} bytes, at most {MAX_POLICY_BYTES}")
     parsed = policy.parse(text)
     if not parsed.logs:
         parsed = msgspec.structs.replace(parsed, logs=tuple(logs))
-    elif not {str(log) for log in logs} & {str(log) for log in parsed.logs}:
+    elif not {log.name for log in logs} & {log.name for log in parsed.logs}:
         raise SettingInvalid(f"policy: none of its logs is this one; add the line `log {logs[-1]}`")
     return Adopted(text=text, policy=parsed)
 

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from audit import cosignature, note, submission
@@ -166,11 +167,14 @@ class WitnessClient:
 def clients(policy: Policy, *, timeout_ms: int) -> tuple[WitnessClient, ...]:
     """A client for each URL that the policy names; witnesses that share one are keys of the same server.
 
-    Raises `SettingInvalid` where a witness has no URL: nobody could be asked for its cosignature.
+    A witness's further keys bear its name, and need not repeat its URL. Raises `SettingInvalid` where a witness has
+    none: nobody could be asked for its cosignature.
     """
+    urls = {witness.key.name: witness.url for witness in policy.witnesses if witness.url is not None}
     by_url: dict[str | None, list[Witness]] = {}
     for witness in policy.witnesses:
-        by_url.setdefault(witness.url, []).append(witness)
+        url = witness.url or urls.get(witness.key.name)
+        by_url.setdefault(url, []).append(msgspec.structs.replace(witness, url=url))
     return tuple(WitnessClient(witnesses, timeout_ms=timeout_ms) for witnesses in by_url.values())
 
 
