@@ -108,8 +108,10 @@ def _answers(where: Places, limits: WitnessSettings) -> Answers:
         cosigners,
         state,
         lambda: int(time.time()),
+        Rates(limits.log_rate_per_s, time.monotonic, at_most=max(1, len(known))).admits,
         clock_tolerance_s=limits.clock_tolerance_s,
         max_kept_conflicts=limits.max_kept_conflicts,
+        fresh_s=limits.fresh_s,
     )
     return Answers(
         witness,

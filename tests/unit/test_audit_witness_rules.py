@@ -14,6 +14,7 @@ from audit.errors import (
     SignatureInvalid,
     SignatureMissing,
     SizeConflict,
+    WitnessBusy,
     WitnessUnavailable,
 )
 from audit.witness import folder
@@ -47,7 +48,7 @@ def clock():
 def begin(tmp_path, clock):
     """A witness over the state of this test: each call is another process that opens it."""
 
-    def begin(*cosigners, keys=(LOG.signer.verifier,), lock_deadline_ms=2_000):
+    def begin(*cosigners, keys=(LOG.signer.verifier,), lock_deadline_ms=2_000, fresh_s=0, admits=lambda _: True):
         cosigners = cosigners or (ED,)
         verifiers = [cosigner.verifier for cosigner in cosigners]
         if not (tmp_path / "state").exists():
@@ -57,7 +58,9 @@ def begin(tmp_path, clock):
             LOG.origin: Log(origin=LOG.origin, keys=keys),
             OTHER.origin: Log(origin=OTHER.origin, keys=(OTHER.signer.verifier,)),
         }
-        return Witness(logs, cosigners, state, clock, clock_tolerance_s=60, max_kept_conflicts=2)
+        return Witness(
+            logs, cosigners, state, clock, admits, clock_tolerance_s=60, max_kept_conflicts=2, fresh_s=fresh_s
+        )
 
     return begin
 
@@ -287,6 +290,57 @@ def test_of_many_at_once_that_begin_at_one_size_one_history_is_cosigned(begin):
     for thread in threads:
         thread.join()
     assert len(answers) == 1
+
+
+# -- the same again, by whoever
+
+
+def test_what_was_cosigned_just_now_is_answered_again_without_a_write(begin, clock, tmp_path):
+    witness = begin(fresh_s=10)
+    lines, path = witness.add_checkpoint(LOG.body(0, 5)), tmp_path / "state" / f"{origin_hash(LOG.origin)}.checkpoint"
+    before = path.stat().st_ino
+    clock.now_s += 9
+    assert (witness.add_checkpoint(LOG.body(5, 5)), path.stat().st_ino) == (lines, before)
+
+
+def test_what_was_cosigned_a_while_ago_is_cosigned_anew(begin, clock):
+    witness = begin(fresh_s=10)
+    witness.add_checkpoint(LOG.body(0, 5))
+    clock.now_s += 10
+    (ours,) = note.open(LOG.signed(5) + witness.add_checkpoint(LOG.body(5, 5)), [ED.verifier]).verified
+    assert cosignature.time_of(ours.signature) == NOW_S + 10
+
+
+def test_what_another_process_cosigned_is_cosigned_anew(begin, tmp_path):
+    begin(fresh_s=10).add_checkpoint(LOG.body(0, 5))
+    path = tmp_path / "state" / f"{origin_hash(LOG.origin)}.checkpoint"
+    before = path.stat().st_ino
+    begin(fresh_s=10).add_checkpoint(LOG.body(5, 5))
+    assert path.stat().st_ino != before
+
+
+def test_the_same_tree_with_another_text_is_cosigned_anew(begin):
+    witness = begin(fresh_s=10)
+    witness.add_checkpoint(LOG.body(0, 5))
+    text = LOG.text(5) + "more\n"
+    lines = witness.add_checkpoint(LOG.body(5, 5, signed=note.sign(text, [LOG.signer])))
+    assert note.open(f"{text}\n{lines}", [ED.verifier]).text == text
+
+
+def test_the_same_again_takes_nothing_of_what_the_log_may_send(begin):
+    left = [1]
+    witness = begin(fresh_s=10, admits=lambda _: bool(left and left.pop()))
+    witness.add_checkpoint(LOG.body(0, 5))
+    assert witness.add_checkpoint(LOG.body(5, 5)) != ""
+
+
+def test_a_log_that_sends_too_many_is_told_so_and_nothing_changes(begin):
+    left = [1]
+    witness = begin(admits=lambda _: bool(left and left.pop()))
+    witness.add_checkpoint(LOG.body(0, 5))
+    with pytest.raises(WitnessBusy):
+        witness.add_checkpoint(LOG.body(5, 9))
+    assert conflict(witness, LOG.body(9, 9)) == 5
 
 
 # -- evidence
