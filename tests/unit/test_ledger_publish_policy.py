@@ -57,7 +57,7 @@ def test_a_policy_that_the_database_would_not_take_cannot_be_obeyed():
         adopted(policy="#" * attestation.MAX_POLICY_BYTES + "\nquorum none\n")
 
 
-def test_enough_cosignatures_attest():
+def test_as_many_cosignatures_as_are_asked_for_attest():
     signed = SIGNED + line("A").line + line("C").line
     assert attestation.judge(signed, adopted().policy).attested
 
