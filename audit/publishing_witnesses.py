@@ -120,6 +120,7 @@ class Collector:
         if newest is None or (self._rounds and newest.size <= self._rounds[-1].size):
             return
         adopted = attestation.adopt(self._policy, newest.keys)
+        attestation.require_log(newest.note, adopted)
         begun = Round(newest.size, newest.note, adopted, [one.name for one in self.asked])
         if not self._rounds:
             self._take_over(begun, adopted.policy, await self._source.reader.cosigned(newest.size - 1, newest.size, 1))

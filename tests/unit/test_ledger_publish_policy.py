@@ -143,3 +143,14 @@ def test_a_cosignature_by_a_key_that_the_policy_lacks_is_not_kept():
     made = round_of(waiting="")
     made.add([FakeWitness("d", 9).cosigner.cosign(TEXT, 7)])
     assert made.due() is None
+
+
+def test_a_policy_by_whose_logs_the_checkpoint_is_not_signed_is_a_setting_that_cannot_be_obeyed():
+    retired = note.Signer.generate(ORIGIN, bytes(32))
+    text = f"log {retired.verifier}\n{policy_of(WITNESSES, 1)}"
+    with pytest.raises(SettingInvalid, match="not one of its logs"):
+        attestation.require_log(SIGNED, adopted(policy=text))
+
+
+def test_a_checkpoint_that_nobody_cosigned_yet_is_one_of_the_policy_s_log_all_the_same():
+    assert attestation.require_log(SIGNED, adopted()) is None
