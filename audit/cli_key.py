@@ -142,7 +142,8 @@ async def _rotate(*, keep: bool) -> int:
     verifiers = tuple(signer.verifier for signer in keys.held())
     async with command.writing() as (store, reader):
         anchor = FolderAnchor(where.anchors, verifiers)
-        log = handover.Log(store=store, reader=reader, anchor=anchor, clock=SystemClock())
+        second = signing.load_second(where.ml_dsa_key, _first().name, required=where.ml_dsa_required)
+        log = handover.Log(store=store, reader=reader, anchor=anchor, clock=SystemClock(), second=second)
         rotated = await handover.rotate(log, keys)
     keys.install(keep=rotated.old.key_hash.hex() if keep else None)
     sys.stderr.write(

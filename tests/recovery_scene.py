@@ -93,7 +93,7 @@ async def filled(world: World, entries, count: int) -> None:
 
 def cut(database: MemoryDatabase, size: int) -> None:
     """As when an older backup is restored."""
-    del database.stored[size:], database.entries[size:]
+    del database.stored[size:], database.entries[size:], database.columns[size:]
     database.batches = [batch for batch in database.batches if batch.size <= size]
     database.checkpoints = {at: signed for at, signed in database.checkpoints.items() if at <= size}
     database.places = {stored.event_id: stored.index for stored in database.stored}
