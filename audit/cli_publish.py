@@ -100,6 +100,7 @@ def _say(made: Publisher, newest: Signed, policy: Adopted | None) -> int:
         for one in made.collector.asked:
             cosigned = one.size >= newest.size
             command.say(f"  witness {one.name}: {'cosigned' if cosigned else f'did not cosign: {one.fault or _LATE}'}")
+            forked = forked or isinstance(one.fault, LedgerForked)
         met = made.collector.size >= newest.size
         missing = missing or (policy.policy.quorum is not None and not met)
         command.say(f"the policy's quorum is {'met' if met else 'not met' if policy.policy.quorum else 'none'}")

@@ -257,6 +257,38 @@ def test_a_policy_without_a_quorum_still_collects_what_witnesses_say(published, 
     published(test)
 
 
+def shows(witness, size, signed):
+    """The witness has cosigned this, says so, and shows it."""
+    witness.latest = checkpoint.parse(note.split(signed)[0])
+    witness.shown = signed.encode()
+
+
+@pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
+def test_a_witness_that_shows_another_history_signed_by_the_log_raises_the_alarm_with_both(published, witnesses, size):
+    async def test(log):
+        alarms = list[str]()
+        elsewhere = log.signed(size, bytes(32))
+        shows(witnesses["B"], size, elsewhere)
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), forked=alarms.append)):
+            await until(lambda: alarms != [])
+        assert elsewhere in alarms[0]
+        assert log.database.checkpoints[1].decode() in alarms[0]
+
+    published(test)
+
+
+@pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
+def test_a_witness_that_shows_what_the_log_did_not_sign_raises_no_alarm(published, witnesses, size):
+    async def test(log):
+        watched, alarms = Watched(), list[str]()
+        shows(witnesses["B"], size, log.signed(size, bytes(32)).replace("log.example/published ", "log.example/other "))
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), watched=watched, forked=alarms.append)):
+            await until(lambda: len(watched.failed) >= 2)
+        assert (alarms, watched.met) == ([], [1])
+
+    published(test)
+
+
 def test_a_rewritten_database_is_found_out_by_its_witnesses(published, witnesses):
     async def test(log):
         watched = Watched()
