@@ -64,7 +64,8 @@ class Scene:
     def recovery(self, kept=None) -> Recovery:
         """`kept`: the checkpoints that are known, instead of those of the anchor folder."""
         return Recovery(
-            ground=self.server, notes=self.notes, key_path=self.folder / "signing.key", anchor=self.world.anchor,
+            ground=self.server, notes=self.notes, key_path=self.folder / "signing.key",
+            second_key_path=self.folder / "second.key", anchor=self.world.anchor,
             clock=SystemClock(), kept=lambda keys: self.anchored(keys) if kept is None else kept,
         )  # fmt: skip
 
