@@ -64,7 +64,8 @@ class _Libraries(logging.Handler):
 
 
 class Telemetry:
-    """Counts and logs for one worker (the ports `service.http.ports.Telemetry` and `audit.ports.Observer`).
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer` and
+    `audit.ports.PublishingObserver`).
 
     With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
     files there, and any worker answers for all of them.
