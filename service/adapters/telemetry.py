@@ -109,7 +109,10 @@ class Telemetry:
             "medai_anchor_timestamp_seconds", "When the anchor last covered all that was signed.", "anchor", registry
         )
         self._anchor_failures = Counter(
-            "medai_anchor_failures_total", "Checkpoints that were not anchored.", ("anchor", "reason"), registry=registry
+            "medai_anchor_failures_total",
+            "Checkpoints that were not anchored.",
+            ("anchor", "reason"),
+            registry=registry,
         )
         self._witness_size = _largest("medai_witness_size", "Records that the witness cosigned.", "witness", registry)
         self._witness_time = _largest(
