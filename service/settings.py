@@ -45,6 +45,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trusted_proxies: Annotated[
         str, Meta(description="networks, by commas, whose X-Forwarded-For is believed; others name their peer")
     ] = ""
+    forwarded_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"], Meta(description="the one header in which these name their peer")
+    ] = "x-forwarded-for"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least severe log line")] = (
         "info"
     )
@@ -87,6 +90,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_log_reads: Annotated[
         int, _number(1, 10_000, "checkpoints, tiles, entry bundles and proofs being read at once; then 503")
     ] = 32
+    answers_per_minute: Annotated[
+        int, _number(0, 1_000_000, "answers to one address without a token recorded singly; the rest is folded")
+    ] = 300
+    answers_per_minute_total: Annotated[
+        int, _number(0, 1_000_000, "the same of all addresses together; the rest of the minute is folded into one")
+    ] = 600
+    windows_per_minute: Annotated[
+        int, _number(0, 1_000_000, "addresses with windows of their own in a minute; the others share one")
+    ] = 100
+    peer_ipv6_bits: Annotated[int, _number(1, 128, "how much of an IPv6 address is one address here")] = 64
     max_peers: Annotated[int, _number(1, 1_000_000, "addresses told apart in a minute; the others share a name")] = (
         10_000
     )

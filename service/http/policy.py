@@ -1,6 +1,7 @@
 """The bounds of the HTTP edge, one named number each; `service.settings` reads them from the environment."""
 
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from msgspec import Struct
 
@@ -34,6 +35,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The same of all peers together; what follows in that minute is folded into one window, whoever's it is."""
     max_log_reads: int = 32
     """Checkpoints, tiles, bundles and proofs being read at once; past it a request is told to come back."""
+    answers_per_minute: int = 300
+    """Answers to one peer without a token that are recorded singly, as refusals are."""
+    answers_per_minute_total: int = 600
+    """The same of all peers together."""
+    windows_per_minute: int = 100
+    """Peers that have windows of their own in a minute; the others share one for each subject."""
     max_peers: int = 10_000
     """Peers told apart in a minute; the others share one name."""
     window_grace_ms: int = 120_000
@@ -42,3 +49,15 @@ class Policy(Struct, frozen=True, kw_only=True):
     linger_ms: int = 1_000
     """How long an unread body is drained after a refusal, so that the refusal reaches its caller."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """In which header a trusted proxy names its peer."""
+    peer_ipv6_bits: int = 64
+    """How much of an IPv6 address is one peer."""
+
+    @property
+    def flood_records_per_minute(self) -> int:
+        """The most records that one process makes in a minute of requests without a valid token, however many there
+        are, from however many addresses. Each single one may be followed by one that says that its caller was gone;
+        each window is two, and there is one of each subject for all peers beyond `windows_per_minute`."""
+        singles = self.answers_per_minute_total + self.refusals_per_minute_total
+        return 2 * singles + 2 * (self.windows_per_minute + 2)
