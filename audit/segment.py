@@ -212,8 +212,8 @@ class Segment:
 
     def _are_right(self, best: Outcome, verdicts: Mapping[Track, Verdict]) -> bool:
         """Whether the records are what they were, and the claim's hashes are not."""
-        if best.signed:
-            return True
+        if best.signed is not None and not self._accounts.disagrees:
+            return best.signed
         said = [verdicts.get("chain", "right"), verdicts.get("tree", "right")]
         if "content" in said:
             return self._vouched(best)
@@ -285,7 +285,13 @@ class Segment:
         self._belief.shift += count
 
     def _explain_changed(self, best: Outcome, present: Sequence[Seen], tracks: Sequence[Track]) -> None:
-        stretch = Unexplained(trial=self._trial, leaves=best.leaves, tracks=tuple(tracks))
+        clocks_us = tuple(one.clock_us for one in present if one.clock_us is not None)
+        stretch = Unexplained(
+            trial=self._trial,
+            leaves=best.leaves,
+            tracks=tuple(tracks),
+            clocks_us=clocks_us if len(clocks_us) == len(present) else (),
+        )
         tried = self._accounts.may_search()
         if pair := swapped(stretch) if tried else None:
             self._accounts.swapped(*pair)

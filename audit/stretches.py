@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from audit import chain, published, tree
 from audit.authority import Authority
@@ -29,6 +29,10 @@ OpenReader = Callable[[], Reader]
 
 MAX_STRETCH: Final = 1 << 16
 """Records of a stretch: what is claimed of them is held in memory."""
+
+
+AHEAD: Final = 4_096
+"""Records of the next stretch that are looked at to judge a batch: four times what an append takes."""
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
@@ -53,6 +57,8 @@ class Walked(Struct, frozen=True, kw_only=True):
     before: Before | None = None
     after: Before | None = None
     whole: Before | None = None
+    settled: State | None = None
+    """The state at the last batch's end, if one ends here."""
     agreed: Claim | None = None
     """The last size of which something was signed."""
     anchored: int = 0
@@ -174,11 +180,14 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
     if not steps.clean or found.unsigned:
         return Walked(stretch=stretch, clean=False)
     return Walked(
-        stretch=stretch,
+        stretch=structs.replace(
+            stretch, signed=tuple(one for one in stretch.signed if one.size <= stretch.first + AHEAD)
+        ),
         clean=True,
         before=before,
         after=steps.after,
         whole=steps.whole,
+        settled=steps.settled,
         agreed=steps.agreed,
         anchored=max((one.size for one in stretch.signed), default=0),
         found=tuple(steps.steps_back),

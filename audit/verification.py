@@ -56,6 +56,8 @@ class _Basis(Struct, frozen=True, kw_only=True):
     authority: Authority
     tolerance_us: int
     found: tuple[Found, ...]
+    refused: tuple[int, ...] = ()
+    """Records that would have rotated the key, and do not."""
 
 
 async def verify(
@@ -94,7 +96,8 @@ async def verify(
             return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
-        found = await _missing(reader, basis, kept, agreed, found) + _stranger(anchor, basis)
+        found = await _missing(reader, basis, kept, agreed, found)
+        found += _stranger(anchor, basis, found)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
@@ -111,6 +114,7 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
             raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")
     found: list[Found] = []
     authority, tolerance_us = authorities.alone(verifier), CLOCK_TOLERANCE_US
+    refused: tuple[int, ...] = ()
     genesis = await _genesis(reader)
     if genesis is not None:
         tolerance_us = genesis.clock_tolerance_us
@@ -120,15 +124,17 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
             known = None
         if known is not None and verifier.name == known.history.origin:
             authority = authorities.of(known.history, verifier)
-        lost = known is not None and bool(known.refused)
+            refused = tuple(one.index for one in known.refused)
         ours = str(verifier) == genesis.verifier_key or (known is not None and verifier in known.history.verifiers)
-        if not ours and not lost and await _is_anothers(reader, extent, verifier, genesis, anchor):
+        if not ours and await _is_anothers(reader, extent, verifier, genesis, anchor):
             message = f"record 0 names the key {genesis.verifier_key}, not {verifier}"
             found.append(Found(fault="wrong_key", part="key", first=0, end=1, message=message))
     if extent.policies:
         message = f"{extent.policies} of the stored policies are not those of their digests"
         found.append(_found("hash_edited", "checkpoint", 0, 0, message))
-    return _Basis(extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found))
+    return _Basis(
+        extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found), refused=refused
+    )
 
 
 async def _genesis(reader: Reader) -> Genesis | None:
@@ -194,20 +200,28 @@ async def _explained(
     for each in walked:
         stored = await published.within(reader, basis.authority, each.stretch.first, each.stretch.end)
         unsigned += stored.unsigned
-    found += [await _checkpoint(reader, one) for one in unsigned]
+    for one in unsigned:
+        said = await _checkpoint(reader, basis, one, found)
+        found += [] if said is None else [said]
     return found, explainer.accounts.agreed
 
 
-async def _checkpoint(reader: Reader, unsigned: Unsigned) -> Found:
-    """What is stored as a checkpoint, and is none of the log's or not as it is stored."""
+async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: Sequence[Found]) -> Found | None:
+    """What is stored as a checkpoint, and is none of the log's or not as it is stored. None where the record that
+    names its key may be among those that were altered."""
     size, stated = unsigned.size, unsigned.stated
     message = f"what is stored as the checkpoint of size {size}: {unsigned.why}"
     if unsigned.wrong == "attested":
         return _found("derived_column", "column", size, size, message)
     if unsigned.wrong == "foreign" and stated is not None:
+        naming = {0, *basis.refused}
+        if any(one.first <= index < one.end for one in found for index in naming if one.altered):
+            return None
         stored = await reader.head_at(size)
         if stored is None or frontier_root(size, stored.frontier) != stated.root:
             return _found("wrong_key", "key", size, size, message)
+        if any(one.part in ("record", "column") and one.end < size for one in found if one.altered):
+            return None
     return _found("hash_edited", "checkpoint", size, size, message)
 
 
@@ -247,13 +261,14 @@ async def _late(reader: Reader, anchors: Anchors, agreed: Signed | None) -> list
     return found
 
 
-def _stranger(anchor: Anchor, basis: _Basis) -> list[Found]:
+def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Found]:
     """The newest anchor, where it bears the log's name and the signature of no key that the records know."""
     try:
         anchor.newest()
     except KeyUnknown as error:
-        end = basis.extent.end
-        return [_found("wrong_key", "key", end, end, str(error))]
+        if not any(one.part in ("record", "column") for one in found if one.altered):
+            end = basis.extent.end
+            return [_found("wrong_key", "key", end, end, str(error))]
     return []
 
 
