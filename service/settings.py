@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     max_admitted: Annotated[int, _number(1, 100_000, "requests uploading, waiting or running; then 503")] = 64
     caller_share_percent: Annotated[
-        int, _number(1, 100, "how much of max_admitted and max_bodies_bytes one token may hold; then 429")
+        int, _number(1, 100, "how much of max_admitted and max_bodies_bytes, less what others hold, one token may")
     ] = 50
     max_running: Annotated[int, _number(1, 1024, "of these, how many decode and infer at once")] = 4
     queue_timeout_ms: Annotated[int, _number(10, 600_000, "how long one may wait to run; then 503")] = 10_000

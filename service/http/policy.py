@@ -20,7 +20,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_admitted: int = 64
     """Requests to `/infer` that are uploading, waiting or running."""
     caller_share_percent: int = 50
-    """How much of `max_admitted` and of `max_bodies_bytes` one caller may hold: slow bodies hold both."""
+    """How much of `max_admitted` and of `max_bodies_bytes` one caller may hold, slow bodies hold both; of what others
+    leave, so that several together never hold all."""
     max_running: int = 4
     """Of these, how many decode and infer at once; the others wait in order."""
     queue_timeout_ms: int = 10_000
