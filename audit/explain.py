@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from audit.accounts import Accounts
 from audit.claims import Claim, State
-from audit.segment import Belief, Segment, Window
+from audit.lookout import Belief, Window
+from audit.segment import Segment
 
 
 class Explanation:

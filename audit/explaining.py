@@ -13,9 +13,9 @@ from audit.claims import MAX_BATCH_RECORDS, Claim, Seen, State, begin, claims_of
 from audit.derived import COLUMNS
 from audit.explain import Explanation
 from audit.extent import Extent, Stray
+from audit.lookout import MAX_SHIFT, Window
 from audit.packed import TILE
 from audit.ports import Reader
-from audit.segment import MAX_SHIFT, Window
 from audit.stretches import AHEAD, Stretch, Walked
 from audit.walk import Before
 

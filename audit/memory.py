@@ -340,7 +340,10 @@ class MemoryReader:
         database = self._database
         database.require_reachable()
         return memory_rows.extent(
-            database.stored, database.batches, database.subtrees.items(), database.checkpoints.items()
+            database.stored,
+            database.batches,
+            database.subtrees.items(),
+            [*database.checkpoints.items(), *((one.size, one.checkpoint) for one in database.cosigned)],
         )
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:

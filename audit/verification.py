@@ -129,9 +129,6 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
         if not ours and await _is_anothers(reader, extent, verifier, genesis, anchor):
             message = f"record 0 names the key {genesis.verifier_key}, not {verifier}"
             found.append(Found(fault="wrong_key", part="key", first=0, end=1, message=message))
-    if extent.policies:
-        message = f"{extent.policies} of the stored policies are not those of their digests"
-        found.append(_found("hash_edited", "checkpoint", 0, 0, message))
     return _Basis(
         extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found), refused=refused
     )
@@ -200,7 +197,13 @@ async def _explained(
     for each in walked:
         stored = await published.within(reader, basis.authority, each.stretch.first, each.stretch.end)
         unsigned += stored.unsigned
+    if basis.extent.policies and not any(one.wrong == "policy" for one in unsigned):
+        message = f"{basis.extent.policies} of the stored policies are not those of their digests"
+        found.append(_found("hash_edited", "checkpoint", 0, 0, message))
+    misplaced = {size for one in unsigned if one.stated is not None for size in (one.size, one.stated.size)}
     for one in unsigned:
+        if one.wrong == "version" and one.size in misplaced:
+            continue  # the one that is missing, or too many, is found already
         said = await _checkpoint(reader, basis, one, found)
         found += [] if said is None else [said]
     return found, explainer.accounts.agreed
