@@ -54,6 +54,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
     head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000
+    max_connections: Annotated[
+        int, _number(8, 1_000_000, "connections open at once; more are closed unread, those of one address first")
+    ] = 900
     max_body_bytes: Annotated[int, _number(1024, 1024 * _MIB, "largest image, as sent")] = 64 * _MIB
     max_bodies_bytes: Annotated[int, _number(1024, 64 * 1024 * _MIB, "all bodies in memory together")] = 512 * _MIB
     body_timeout_ms: Annotated[int, _number(100, 600_000, "how long a body may take to arrive")] = 30_000
@@ -90,6 +93,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_log_reads: Annotated[
         int, _number(1, 10_000, "checkpoints, tiles, entry bundles and proofs being read at once; then 503")
     ] = 32
+    refusal_delay_ms: Annotated[
+        int, _number(0, 10_000, "how long a folded refusal waits, to a caller without a token")
+    ] = 500
     answers_per_minute: Annotated[
         int, _number(0, 1_000_000, "answers to one address without a token recorded singly; the rest is folded")
     ] = 300

@@ -41,50 +41,55 @@ class Peers:
         self._trusted = tuple(trusted)
         self._ipv6_bits = ipv6_bits
         self._pseudonym = lru_cache(_REMEMBERED)(lambda name: pseudonyms.of("peer", name))
-        self._direct = lru_cache(_REMEMBERED)(lambda host: self._pseudonym(self._name(_parsed(host) or host)))
+        self._direct = lru_cache(_REMEMBERED)(lambda host: self._pseudonym(self._name(parsed(host) or host)))
 
-    def pseudonym(self, client: tuple[str, int] | None, named: bytes | None) -> str:
+    def pseudonym(self, client: tuple[str, int] | None, said: bytes | None) -> str:
         """Of the connection's peer or, where that is a trusted proxy, of whom it names in `header`."""
         host = client[0] if client is not None else "unknown"
-        if named is None or not self._trusted:
+        if said is None or not self._trusted:
             return self._direct(host)
-        address = _parsed(host)
-        return self._direct(host) if address is None else self._pseudonym(self._name(self._behind(address, named)))
+        address = parsed(host)
+        return self._direct(host) if address is None else self._pseudonym(self._name(self._behind(address, said)))
 
     def others(self) -> str:
         return self._pseudonym(OTHERS)
 
-    def _behind(self, address: Address, named: bytes) -> Address:
+    def _behind(self, address: Address, said: bytes) -> Address:
         """Each proxy appends its peer: read from the right, as long as the one who says so is trusted."""
-        for hop in self._hops(named.decode("latin-1")):
+        for hop in self._hops(said.decode("latin-1")):
             if not any(address in network for network in self._trusted):
                 break
-            found = _parsed(hop)
+            found = parsed(hop)
             if found is None:
                 break
             address = found
         return address
 
     def _name(self, address: Address | str) -> str:
-        if not isinstance(address, IPv6Address) or self._ipv6_bits == address.max_prefixlen:
-            return str(address)
-        return str(ip_network((address, self._ipv6_bits), strict=False))
+        return named(address, self._ipv6_bits)
 
 
-def _listed(named: str) -> Iterator[str]:
+def named(address: Address | str, ipv6_bits: int) -> str:
+    """What an address counts as: itself or, of an IPv6 address, the network of its first `ipv6_bits`."""
+    if not isinstance(address, IPv6Address) or ipv6_bits == address.max_prefixlen:
+        return str(address)
+    return str(ip_network((address, ipv6_bits), strict=False))
+
+
+def _listed(said: str) -> Iterator[str]:
     """The addresses of an X-Forwarded-For header, the last first."""
-    return (hop.strip() for hop in reversed(named.split(",")))
+    return (hop.strip() for hop in reversed(said.split(",")))
 
 
-def _forwarded(named: str) -> Iterator[str]:
+def _forwarded(said: str) -> Iterator[str]:
     """The `for` of each element of a Forwarded header (RFC 7239), the last first; empty where one has none."""
-    for element in reversed(_ELEMENT.findall(named)):
+    for element in reversed(_ELEMENT.findall(said)):
         found = _FOR.search(element.strip())
         quoted = found is not None and found[1] is not None
         yield "" if found is None else re.sub(r"\\(.)", r"\1", found[1]) if quoted else found[2]
 
 
-def _parsed(node: str) -> Address | None:
+def parsed(node: str) -> Address | None:
     """The address that a hop names, with or without a port. An IPv4 address within IPv6 is the IPv4 address."""
     found = _NODE.fullmatch(node)
     if found is None:

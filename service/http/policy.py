@@ -13,6 +13,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Request line and header fields of one request, trailer fields included."""
     head_timeout_ms: int = 15_000
     """From the connection, or a request's first byte, to the end of its header."""
+    max_connections: int = 900
+    """Open at once on one socket; one address at most `caller_share_percent` of what others leave."""
     max_body_bytes: int = 64 * 1024 * 1024
     max_bodies_bytes: int = 512 * 1024 * 1024
     """All bodies held in memory together; past it a request is told to come back."""
@@ -46,6 +48,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Peers told apart in a minute; the others share one name."""
     window_grace_ms: int = 120_000
     """How long after its minute a window may stay open before a process of another home closes it without a count."""
+    refusal_delay_ms: int = 500
+    """How long a refusal that is folded waits before it is sent, to a caller without a token."""
     retry_after_s: int = 1
     linger_ms: int = 1_000
     """How long an unread body is drained after a refusal, so that the refusal reaches its caller."""

@@ -92,6 +92,7 @@ class _Exchange:
         self._gone = False
         self._entered = False
         self._own_record = False
+        self._is_flood = False
         self._status = 0
         self._sent_bytes = 0
         self._outcome: decisions.Fate | None = None
@@ -183,6 +184,9 @@ class _Exchange:
         if problem.code == "ledger_unavailable":
             await self._refuse_unrecorded("ledger_unavailable")
         elif await self._decided(problem.status, problem.code):
+            if self._is_flood:
+                # Whoever asks on and on waits: a connection carries one request at a time, so this is also its rate.
+                await asyncio.sleep(self._recorder.policy.refusal_delay_ms / 1000)
             await self._send_problem(problem)
 
     async def _refuse_unrecorded(self, reason: Literal["ledger_unavailable", "record_refused"]) -> None:
@@ -224,6 +228,7 @@ class _Exchange:
         case, windows = self._case, self._recorder.windows
         if status >= 400 and (status != 500 or case.actor is None):
             peer = windows.refusal(case.peer, now_us)
+            self._is_flood = peer is not None and case.actor is None
             return None if peer is None else ("refusals", peer)
         if status < 400 and case.actor is None:
             peer = windows.answer(case.peer, now_us)
