@@ -56,6 +56,10 @@ class Place(Struct, frozen=True, kw_only=True):
         asyncio.run(_begin(log))
         return log
 
+    def admin_url(self, name: str) -> str:
+        """The superuser's way in to the database of the log of that name."""
+        return msgspec.structs.replace(self.cluster, database=f"bench_{name}").admin_url
+
     @property
     def maintenance_url(self) -> str:
         """The superuser's way in, to a database that holds no log."""

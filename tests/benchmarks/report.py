@@ -39,6 +39,12 @@ def of_slices(slices: Sequence[float]) -> float:
     return float(median(slices))
 
 
+def percentile(sample: Sequence[float], percent: int) -> float:
+    """The smallest that `percent` of the sample do not exceed."""
+    assert sample
+    return sorted(sample)[max(0, -(-len(sample) * percent // 100) - 1)]
+
+
 def environment(admin_url: str, mode: str) -> dict[str, object]:
     """Everything that the numbers hang on besides the code."""
     with psycopg.connect(admin_url) as connection:

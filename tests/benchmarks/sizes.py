@@ -17,6 +17,11 @@ class Sizes(Struct, frozen=True, kw_only=True):
     lone_rounds: int
     append_rounds: int
     append_slice_s: float
+    writers: int
+    """How many of the configurations of clients and processes that append."""
+    other_records: int
+    """Appended to each of the logs that others built, and then proved."""
+    proofs: int
     verified_records: int
     verify_rounds: int
 
@@ -29,6 +34,9 @@ FULL = Sizes(
     lone_rounds=800,
     append_rounds=4,
     append_slice_s=2.0,
+    writers=6,
+    other_records=5_000,
+    proofs=2_000,
     verified_records=200_000,
     verify_rounds=5,
 )
@@ -40,6 +48,9 @@ QUICK = Sizes(
     lone_rounds=20,
     append_rounds=1,
     append_slice_s=0.4,
+    writers=1,
+    other_records=100,
+    proofs=20,
     verified_records=5_000,
     verify_rounds=1,
 )
