@@ -46,7 +46,7 @@ class Asked:
     async def cosign(self, source: Source, round_: Round) -> tuple[Signature, ...]:
         """Its cosignatures, verified, over this round's checkpoint. Raises `WitnessFailed`, or what reading raises."""
         for _ in range(MAX_CONFLICTS):
-            # Of a database that was rolled back there is no proof from what the witness had: it says itself what it has.
+            # From more than a database has, which was rolled back, there is no proof: the witness says what it has.
             known = self._known if self._known <= round_.size else 0
             proof = await tree.consistency(source.reader, known, round_.size) if known else ()
             answer = await self._answer(partial(self.client.add_checkpoint, known, proof, round_.signed))
