@@ -135,6 +135,7 @@ def publisher(
                 interval_s=knobs.witness_interval_ms / 1000, retry_first_s=retry_first_s, retry_last_s=retry_last_s
             ),
             deadline_s=knobs.witness_timeout_ms / 1000,
+            forked=forked,
         )
     if not keepers and collector is None:
         return None

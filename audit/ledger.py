@@ -152,9 +152,9 @@ class Ledger:
         return self._head.size
 
     @property
-    def key(self) -> note.Verifier:
-        """The log's key as this process knows it; a rotation is known at the next append, or within a second."""
-        return self._keyring.history.current.key
+    def keys(self) -> KeyHistory:
+        """The log's keys as this process knows them; a rotation is known at the next append, or within a second."""
+        return self._keyring.history
 
     # -- flushing
 
@@ -342,10 +342,9 @@ class Ledger:
         readiness = await self._store.ready()
         acceptance.require_usable(readiness)
         database = (readiness.system_identifier, readiness.timeline)
-        another = database != self._database
         # A commit that is under way says more of the same database than this could. Under load one always is: what
         # was signed is anchored all the same.
-        if another or not (self._flying and self._turn.locked()):
+        if database != self._database or not (self._flying and self._turn.locked()):
             async with self._turn:
                 if database != self._database:  # else an append has met it meanwhile, and checked it
                     await self._check_anew()
@@ -389,7 +388,9 @@ class Ledger:
         self._is_anchoring = False
         self._observer.anchored("folder", size)
         if self._dead is None:
-            await self._store.publish(size, signed.encode())
+            kept = await acceptance.publish(self._store, self._reader, self.keys, size, signed)
+            if self._signed[0] == size:  # and nothing was signed meanwhile
+                self._signed = (size, kept)
 
     async def _anchor_the_last(self) -> None:
         try:

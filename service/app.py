@@ -201,7 +201,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             clock=SystemClock(),
             policy=policy_of(settings),
             process_id=process_id,
-            version=lambda: described(ledger.key),
+            version=lambda: described(ledger.keys.current.key),
             unready=readiness.reason,
         )
         running = Running(

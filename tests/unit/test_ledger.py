@@ -213,7 +213,7 @@ def test_a_database_shorter_than_its_anchor_is_not_started_on(story, entries) ->
         await ledger.append(entries.request())
         await ledger.close()
         database = world.database
-        database.stored.pop(), database.entries.pop(), database.batches.pop()
+        database.stored.pop(), database.entries.pop(), database.columns.pop(), database.batches.pop()
         database.checkpoints.clear()
         with pytest.raises(LedgerForked):
             await world.ledger()

@@ -169,6 +169,17 @@ def test_a_policy_that_has_ended_is_noticed(storage, anchor):
         put(anchor, signed(5))
 
 
+def test_what_was_stored_long_ago_is_still_fine_while_its_policy_lasts(storage):
+    storage.for_versions, storage.locks_at_once = True, True
+    put(anchor_of(storage, retention_days=365), signed(5))
+    later = BlobAnchor(
+        connect(storage.url, timeout_ms=2_000), (LOG.verifier,), origin=ORIGIN, retention_days=365,
+        now=lambda: NOW + timedelta(days=300),
+    )  # fmt: skip
+    put(later, signed(5))
+    assert len(storage.bodies()) == 1
+
+
 def test_a_policy_of_our_own_lasts_as_long_as_was_asked(storage):
     storage.for_versions = True
     put(anchor_of(storage, retention_days=365), signed(5))
