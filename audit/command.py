@@ -17,6 +17,7 @@ from audit import note, signing
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places
+from traceability.marks import implements
 
 EXIT_ALTERED: Final = 1
 EXIT_USAGE: Final = 2
@@ -29,6 +30,7 @@ def say(line: str) -> int:
     return 0
 
 
+@implements("REQ-DEP-014")
 def run(work: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -41,6 +43,7 @@ def run(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
+@implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")
     return code

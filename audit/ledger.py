@@ -25,6 +25,7 @@ from audit.record import Outage, Prediction, Record, Request
 from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
 from audit.silent import Forgotten, Unobserved
+from traceability.marks import implements
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
 _EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
@@ -164,6 +165,7 @@ class Ledger:
             await self._settle(batch)
             self._flying = []
 
+    @implements("REQ-LED-018")
     async def _settle(self, batch: list[Item]) -> None:
         """Try `batch` as it is until its fate is known. One refused for its data is split in two."""
         pause_s = self._settings.retry_first_ms / 1000
@@ -230,6 +232,7 @@ class Ledger:
         if self._keyring.use(history):
             self._observer.event("key_rotated", f"the log's key is now {rotation.shown(history.current.key)}")
 
+    @implements("REQ-LED-012")
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
@@ -262,6 +265,7 @@ class Ledger:
             self._begin_outage(self._clock.now_us())
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
+    @implements("REQ-LED-019")
     def _rise(self) -> None:
         """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
         if self._is_anchoring:
@@ -274,6 +278,7 @@ class Ledger:
             self._add(msgspec.structs.replace(self._outage, recorded_at_us=now_us, to_us=now_us))
             self._outage = None
 
+    @implements("REQ-LED-019")
     def _begin_outage(self, from_us: int) -> None:
         if self._outage is None:
             self._outage = own_records.outage(self._process_id, from_us)
@@ -308,6 +313,7 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
+    @implements("REQ-LED-011")
     def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
@@ -377,6 +383,7 @@ class Ledger:
         elif self._keyring.can_sign(size):
             self._sign(size, merkle.frontier_root(size, self._head.frontier))
 
+    @implements("REQ-LED-014")
     async def _publish(self) -> None:
         """Anchor first, so that what the database publishes is never ahead of what it can be held to."""
         size, signed = self._signed

@@ -30,6 +30,7 @@ from audit.published import Unsigned
 from audit.record import Genesis
 from audit.stretches import Anchors, OpenReader, Stretch, Walked
 from audit.walk import Before
+from traceability.marks import implements
 
 MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
 CLOCK_TOLERANCE_US: Final = 10_000_000
@@ -60,6 +61,7 @@ class _Basis(Struct, frozen=True, kw_only=True):
     """Records that would have rotated the key, and do not."""
 
 
+@implements("REQ-AUD-012")
 async def verify(
     open_reader: OpenReader,
     verifier: Verifier,
@@ -129,9 +131,7 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
         if not ours and await _is_anothers(reader, extent, verifier, genesis, anchor):
             message = f"record 0 names the key {genesis.verifier_key}, not {verifier}"
             found.append(Found(fault="wrong_key", part="key", first=0, end=1, message=message))
-    return _Basis(
-        extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found), refused=refused
-    )
+    return _Basis(extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found), refused=refused)
 
 
 async def _genesis(reader: Reader) -> Genesis | None:
@@ -279,6 +279,7 @@ def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Foun
     return Found(fault=fault, part=part, first=first, end=end, message=message)
 
 
+@implements("REQ-AUD-014")
 def _report(basis: _Basis, anchored: int, found: Sequence[Found]) -> Report:
     origin, size = basis.authority.origin, basis.extent.end
     altered = sum(one.altered for one in found)

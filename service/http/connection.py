@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.doors import Doors
 from service.http.policy import Policy
+from traceability.marks import implements
 
 
 class HeadTooLarge(Exception):
@@ -39,6 +40,7 @@ def bounded(
     return Connection
 
 
+@implements("REQ-SEC-015")
 class _Bounded(HttpToolsProtocol):
     policy: ClassVar[Policy]
     doors: ClassVar[Doors]

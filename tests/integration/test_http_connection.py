@@ -56,6 +56,7 @@ async def _flood(writer, piece):
         pass
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 @pytest.mark.parametrize(
     ("begin", "piece"),
     [
@@ -79,6 +80,7 @@ def test_what_is_kept_of_a_head_is_bounded(begin, piece):
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 def test_a_head_beyond_the_bound_is_refused_also_where_it_comes_at_once():
     async def scenario():
         async with listening() as (reader, writer, refused):
@@ -102,6 +104,7 @@ def test_a_body_is_no_part_of_the_head():
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 @pytest.mark.parametrize("begin", [b"", b"GET /", START], ids=["nothing", "a request line", "a header"])
 def test_a_head_that_does_not_come_ends_the_connection(begin):
     async def scenario():
@@ -121,6 +124,7 @@ def test_a_second_head_that_does_not_come_ends_the_connection_too():
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 def test_a_slow_body_is_no_late_head():
     async def scenario():
         async with listening(head_timeout_ms=100) as (reader, writer, _):
