@@ -111,8 +111,6 @@ class Ledger:
         self._outages.close()
         await self._anchor_the_last()
 
-    # -- audit.ports.Recorder
-
     async def append(self, entry: Record) -> Proven:
         """Durable, checked, signed and proved when it returns.
 
@@ -156,8 +154,6 @@ class Ledger:
     def keys(self) -> KeyHistory:
         """The log's keys as this process knows them; a rotation is known at the next append, or within a second."""
         return self._keyring.history
-
-    # -- flushing
 
     async def _flush_forever(self) -> None:
         while self._dead is None:
@@ -255,8 +251,6 @@ class Ledger:
         except LedgerUnavailable as error:
             self._observer.event("unavailable", f"a record of kind {type(entry).__name__} was dropped: {error}")
 
-    # -- when the database is away, and when it lies
-
     def _fall(self, reason: str) -> None:
         """No record can be taken: whatever was not yet sent is refused at once."""
         if self._down is None:
@@ -330,8 +324,6 @@ class Ledger:
         """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.halt(f"internal: {type(fault).__name__}")
-
-    # -- keeping: readiness, other processes' records, anchors
 
     async def _keep_forever(self) -> None:
         while self._dead is None:

@@ -34,6 +34,16 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "proof"): ("audit.cli_proof", "proof", "print a record's receipt, upgraded to a cosigned one"),
     ("audit", "publish"): ("audit.cli_publish", "publish", "send the newest checkpoint to anchors and witnesses"),
     ("audit", "tiles"): ("audit.cli_tiles", "main", "write the log as static files: export DIR"),
+    ("trace", "check"): ("traceability.cli", "check", "prove requirements by code and tests; say what is not proved"),
+    ("trace", "report"): (
+        "traceability.cli_reports",
+        "report",
+        "write the matrix as a page, CSV, JSON, ReqIF, Markdown",
+    ),
+    ("trace", "diff"): ("traceability.cli_reports", "diff", "say what changed between two matrices"),
+    ("trace", "review"): ("traceability.cli_review", "review", "record that somebody looked at code or a test"),
+    ("trace", "ids"): ("traceability.cli", "ids", "make the module of the marks, with the ids as a type"),
+    ("trace", "mutants"): ("traceability.cli_mutants", "mutants", "try whether the claiming tests notice changed code"),
 }
 
 EXIT_ALTERED: Final = 1
