@@ -254,6 +254,7 @@ def _ledger(
         connect_timeout_ms=knobs.connect_timeout_ms,
         statement_timeout_ms=knobs.log_statement_timeout_ms,
         connections=knobs.log_connections,
+        serves=publishing.served(environment),
     )
     resources.push_async_callback(log.close)
     ledger = Ledger(

@@ -58,6 +58,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_connections: Annotated[
         int, _number(8, 1_000_000, "connections open at once; more are closed unread, those of one address first")
     ] = 900
+    connections_per_s: Annotated[
+        int, _number(1, 1_000_000, "new connections of one address in a second; more are closed unread")
+    ] = 200
     max_body_bytes: Annotated[int, _number(1024, 1024 * _MIB, "largest image, as sent")] = 64 * _MIB
     max_bodies_bytes: Annotated[int, _number(1024, 64 * 1024 * _MIB, "all bodies in memory together")] = 512 * _MIB
     body_timeout_ms: Annotated[int, _number(100, 600_000, "how long a body may take to arrive")] = 30_000

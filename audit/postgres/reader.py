@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from audit.attestation import Served
 from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.extent import Extent
@@ -111,6 +112,7 @@ class PostgresReader:
         connect_timeout_ms: int = 2_000,
         statement_timeout_ms: int = 60_000,
         connections: int = 2,
+        serves: Served = "attested",
     ) -> None:
         limits = Limits(
             connections=connections,
@@ -118,6 +120,7 @@ class PostgresReader:
             statement_timeout_ms=statement_timeout_ms,
             lock_timeout_ms=statement_timeout_ms,
         )
+        self._served = SERVED if serves == "attested" else SIGNED
         self._connections = Connections(url, limits, application_name=NAME)
         self._target = target(url, limits, application_name=NAME)
         self._answer_s = (connect_timeout_ms + statement_timeout_ms + GRACE_MS) / 1000
@@ -197,7 +200,7 @@ class PostgresReader:
         return Unclosed(windows=tuple(_stored(row[1:]) for row in rows if row[1] is not None), upto=rows[0][0])
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
-        return _newest(await self._rows(SERVED, ()))
+        return _newest(await self._rows(self._served, ()))
 
     async def signed(self) -> tuple[int, bytes] | None:
         return _newest(await self._rows(SIGNED, ()))

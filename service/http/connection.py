@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.admission import Rates
 from service.http.doors import Doors
 from service.http.policy import Policy
 from traceability.marks import implements
@@ -36,6 +37,7 @@ def bounded(
         share_percent=policy.caller_share_percent,
         ipv6_bits=policy.peer_ipv6_bits,
         trusted=policy.trusted_proxies,
+        rates=Rates(per_s=policy.connections_per_s, burst=policy.connections_per_s, max_callers=policy.max_peers),
     )
     return Connection
 

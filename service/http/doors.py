@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 
-from service.http.peers import named, parsed
+from service.errors import RateLimited
+from service.http.admission import Rates
+from service.http.peers import Address, named, parsed
 from service.http.shares import is_within
 
 
@@ -21,11 +23,14 @@ class Doors:
         share_percent: int,
         ipv6_bits: int,
         trusted: Sequence[IPv4Network | IPv6Network],
+        rates: Rates,
     ) -> None:
+        """`rates` is how often an address may come: whoever is refused and comes again costs a connection each time."""
         self._max_connections = max_connections
         self._percent = share_percent
         self._ipv6_bits = ipv6_bits
         self._trusted = tuple(trusted)
+        self._rates = rates
         self._open: Counter[str] = Counter()
         self.open = 0
 
@@ -34,14 +39,25 @@ class Doors:
         address = parsed(host)
         who = named(address or host, self._ipv6_bits)
         held, free = self._open[who] + 1, self._max_connections - self.open - 1
-        proxy = address is not None and any(address in network for network in self._trusted)
-        if free < 0 or (held > 1 and not proxy and not is_within(held, free, self._percent)):
+        if free < 0 or not (self._is_proxy(address) or self._may_come(who, held, free)):
             if held == 1:
                 del self._open[who]
             return None
         self._open[who] = held
         self.open += 1
         return who
+
+    def _is_proxy(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
+
+    def _may_come(self, who: str, held: int, free: int) -> bool:
+        if held > 1 and not is_within(held, free, self._percent):
+            return False
+        try:
+            self._rates.take(who)
+        except RateLimited:
+            return False
+        return True
 
     def leave(self, who: str) -> None:
         """A connection that had entered is closed."""

@@ -15,6 +15,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """From the connection, or a request's first byte, to the end of its header."""
     max_connections: int = 900
     """Open at once on one socket; one address at most `caller_share_percent` of what others leave."""
+    connections_per_s: int = 200
+    """New connections of one address in a second, and at once."""
     max_body_bytes: int = 64 * 1024 * 1024
     max_bodies_bytes: int = 512 * 1024 * 1024
     """All bodies held in memory together; past it a request is told to come back."""

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.appender LOG...    each LOG as JSON: its place, `max_batch_records` and its kind
 
-The kinds: `audited` is the service's own; `plain` and `sent` are those of `plain.py`.
+The kinds: `audited` is the service's own; `plain` and `sent` are those of `plain.py`, `chained` that of `chained.py`.
 Orders on standard input: {"log": 0, "seconds": 2.0, "in_flight": 32}; the answer is how many became durable in that
 time and how long each took. The records are made before the time begins: making them is no part of an append.
 """
@@ -24,6 +24,7 @@ from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 from audit.record import Prediction
 from audit.settings import LedgerSettings
+from tests.benchmarks.chained import ChainedLog
 from tests.benchmarks.crew import say
 from tests.benchmarks.place import Log
 from tests.benchmarks.plain import PlainLedger
@@ -36,23 +37,27 @@ def told(log: Log, *, kind: str = "audited", max_batch_records: int = LedgerSett
     return json.dumps({**where, "kind": kind, "max_batch_records": max_batch_records})
 
 
-async def _open(order: dict[str, Any], resources: AsyncExitStack) -> Ledger:
+async def _open(order: dict[str, Any], resources: AsyncExitStack) -> Ledger | ChainedLog:
     """The ledger of `order`, as a worker opens it: its own connections, the settings' defaults."""
     log = Log(home=Path(order["home"]), writer_url=order["writer_url"], reader_url=order["reader_url"])
     store, reader = PostgresStore(log.writer_url), PostgresReader(log.reader_url)
     resources.push_async_callback(store.close)
     resources.push_async_callback(reader.close)
+    settings = LedgerSettings(max_batch_records=order["max_batch_records"])
     given: dict[str, Any] = {
         "store": store,
         "reader": reader,
         "signer": log.signer(),
         "anchor": log.anchor(),
         "clock": SystemClock(),
-        "settings": LedgerSettings(max_batch_records=order["max_batch_records"]),
+        "settings": settings,
         "process_id": record.new_event_id(),
     }
+    ledger: Ledger | ChainedLog
     if order["kind"] == "audited":
         ledger = Ledger(**given)
+    elif order["kind"] == "chained":
+        ledger = ChainedLog(log.writer_url, settings)
     else:
         ledger = PlainLedger(log.writer_url, sends_columns=order["kind"] == "sent", **given)
     await ledger.start()
@@ -60,7 +65,9 @@ async def _open(order: dict[str, Any], resources: AsyncExitStack) -> Ledger:
     return ledger
 
 
-async def _slice(ledger: Ledger, *, seconds: float, in_flight: int, made: list[Prediction]) -> dict[str, object]:
+async def _slice(
+    ledger: Ledger | ChainedLog, *, seconds: float, in_flight: int, made: list[Prediction]
+) -> dict[str, object]:
     until = perf_counter() + seconds
     taken: list[float] = []
 

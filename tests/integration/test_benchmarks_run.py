@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.benchmarks import appends, report, verifying
+from tests.benchmarks import appends, floods, report, verifying
 from tests.benchmarks.place import Place
 from tests.benchmarks.sizes import QUICK
 
@@ -26,6 +26,11 @@ def test_verification_is_measured_against_its_bare_hashes(place):
 def test_appends_are_measured_with_and_without_group_commit(place):
     row = appends.row(place, SMALLEST)
     assert all(per_s > 0 for per_s in row.measured.values())
+
+
+def test_a_caller_s_latency_is_measured_with_and_without_a_flood(place):
+    rows = list(floods.rows(place, SMALLEST))
+    assert [row.ratio > 0 and row.measured["flood: 404/s"] > 0 for row in rows] == [True]
 
 
 def test_the_report_says_of_each_ratio_whether_it_meets_its_target(place, tmp_path):

@@ -4,11 +4,13 @@ from ipaddress import ip_network
 
 import pytest
 
+from service.http.admission import Rates
 from service.http.doors import Doors
 
 
-def doors(*, share_percent=50, trusted=(), ipv6_bits=64):
-    return Doors(max_connections=20, share_percent=share_percent, ipv6_bits=ipv6_bits, trusted=trusted)
+def doors(*, share_percent=50, trusted=(), ipv6_bits=64, per_s=1_000, now=lambda: 0.0):
+    rates = Rates(per_s=per_s, burst=per_s, max_callers=1_000, now=now)
+    return Doors(max_connections=20, share_percent=share_percent, ipv6_bits=ipv6_bits, trusted=trusted, rates=rates)
 
 
 def entered(doors, *hosts):
@@ -66,3 +68,22 @@ def test_without_a_share_one_address_may_have_all():
 
 def test_what_is_no_address_has_a_share_like_one():
     assert entered(doors(), *["unknown"] * 30) == 10
+
+
+def test_an_address_that_comes_again_and_again_is_turned_away_for_a_while():
+    made = doors(per_s=5)
+    assert sum(bool((name := made.enter("192.0.2.1")) and (made.leave(name) or True)) for _ in range(9)) == 5
+
+
+def test_one_second_later_it_may_come_again():
+    moment = [0.0]
+    made = doors(per_s=5, now=lambda: moment[0])
+    for _ in range(9):
+        if (name := made.enter("192.0.2.1")) is not None:
+            made.leave(name)
+    moment[0] = 1.0
+    assert entered(made, "192.0.2.1") == 1
+
+
+def test_a_trusted_proxy_may_come_as_often_as_it_likes():
+    assert entered(doors(per_s=1, trusted=(ip_network("10.0.0.0/8"),)), *["10.0.0.1"] * 9) == 9
