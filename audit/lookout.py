@@ -142,6 +142,7 @@ def choices(present: Sequence[Seen], *, mixed: bool = True) -> Iterator[list[byt
     if not differing:
         return
     yield [one.stored for one in present]
+    yield [one.stored if one.wrong or not one.readable else one.leaf for one in present]
     if mixed and len(differing) <= MAX_MIXED:
         for count in range(1, len(differing)):
             for chosen in combinations(differing, count):

@@ -64,6 +64,8 @@ class Walked(Struct, frozen=True, kw_only=True):
     anchored: int = 0
     """The last size that is kept outside of the database."""
     found: tuple[Found, ...] = ()
+    unpublished: tuple[int, ...] = ()
+    """Sizes of which something is kept outside and nothing is published."""
 
 
 class Anchors:
@@ -164,6 +166,8 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
             return Walked(stretch=stretch, clean=False)
         before = stretch.known
     found = await published.within(reader, stretch.authority, stretch.first, stretch.end)
+    there = {one.size for one in found.signed}
+    unpublished = tuple(sorted({one.size for one in stretch.signed} - there))
     batches = await reader.batches(stretch.first, stretch.end)
     expected = Expected(
         claims=claims_of(batches, published.merged(stretch.signed, found.signed)),
@@ -174,11 +178,11 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
     async for tiles in reader.tiles(stretch.first, stretch.end, LINE_COLUMNS if stretch.schema else ()):
         for tile in tiles:
             if not steps.accept(tile, min(stretch.end, steps.size + TILE)):
-                return Walked(stretch=stretch, clean=False)
+                return Walked(stretch=stretch, clean=False, unpublished=unpublished)
     assert steps.size == stretch.end, "a reader gives every tile, if only an empty one"
     steps.close()
     if not steps.clean or found.unsigned:
-        return Walked(stretch=stretch, clean=False)
+        return Walked(stretch=stretch, clean=False, unpublished=unpublished)
     return Walked(
         stretch=structs.replace(
             stretch, signed=tuple(one for one in stretch.signed if one.size <= stretch.first + AHEAD)
@@ -191,6 +195,7 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
         agreed=steps.agreed,
         anchored=max((one.size for one in stretch.signed), default=0),
         found=tuple(steps.steps_back),
+        unpublished=unpublished,
     )
 
 

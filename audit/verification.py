@@ -99,7 +99,7 @@ async def verify(
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found)
-        found += _stranger(anchor, basis, found)
+        found += _stranger(anchor, basis, found) + await _unpublished(reader, walked)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
@@ -264,6 +264,17 @@ async def _late(reader: Reader, anchors: Anchors, agreed: Signed | None) -> list
     return found
 
 
+async def _unpublished(reader: Reader, walked: Sequence[Walked]) -> list[Found]:
+    """What is kept outside, and not published: taken away, or never there, where the database was away just then."""
+    sizes = [size for each in walked for size in each.unpublished][:MAX_FOUND]
+    message = "a signed checkpoint of size {} is kept outside, and is not among those that are published"
+    return [
+        structs.replace(_found("deleted", "checkpoint", size, size, message.format(size)), altered=False)
+        for size in sizes
+        if not await reader.checkpoints(size - 1, size)
+    ]
+
+
 def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Found]:
     """The newest anchor, where it bears the log's name and the signature of no key that the records know."""
     try:
@@ -293,6 +304,9 @@ def _report(basis: _Basis, anchored: int, found: Sequence[Found]) -> Report:
         words = f"valid up to the anchor at size {anchored}; the {size - anchored} records after it are consistent"
     else:
         code, words = 0, f"valid up to the anchor: all {size} records of {origin}"
+    unpublished = sum(one.part == "checkpoint" and not one.altered for one in found)
+    if unpublished:
+        words += f"; {unpublished} checkpoint(s) that are kept outside are not published"
     steps_back = sum(one.fault == "time" for one in found)
     if steps_back:  # a corrected clock is to be explained, and is no alteration
         words += f"; the service's clock stepped back {steps_back} time(s)"

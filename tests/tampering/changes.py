@@ -40,6 +40,8 @@ def flip(row: Row, column: str) -> None:
         row[column] = chr(ord(value[0]) ^ 1) + value[1:]
     elif value is None:
         row[column] = 1 if column in {"status", "minute_us", "of_index"} else "x"
+    elif isinstance(value, bool):
+        row[column] = not value
     else:
         row[column] = value ^ 1
 
@@ -173,6 +175,10 @@ def of_batch(column: str, value: Callable[[Row], object]) -> Change:
         tables.sort()
 
     return change
+
+
+def batch_moved(column: str, by: int) -> Change:
+    return of_batch(column, lambda row: row[column] + by)
 
 
 def flip_batch(*columns: str) -> Change:

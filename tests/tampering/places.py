@@ -1,4 +1,4 @@
-"""Where verification must find an alteration: each takes the plan of the ledger and the index, or size, that was meant."""
+"""Where verification must find an alteration: each takes the ledger's plan and the index, or size, that was meant."""
 
 from collections.abc import Callable
 
@@ -84,8 +84,3 @@ def size(_: Plan, at: int) -> list[Place]:
 def first(_plan: Plan, _at: int) -> list[Place]:
     """Record 0."""
     return [(0, 1)]
-
-
-def nowhere(_plan: Plan, _at: int) -> list[Place]:
-    """Nowhere."""
-    return []

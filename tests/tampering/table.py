@@ -36,12 +36,14 @@ class Mutation(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     what: str
     recomputed: str = NOTHING
-    fault: Fault | None = "record_edited"
-    part: Part | None = "record"
+    fault: Fault = "record_edited"
+    part: Part = "record"
     where: Where = places.record
     place: str = ""
     """In words, where the function does not say it."""
     change: Change
+    altered: bool = True
+    """False where it is told, and is no alteration of what was recorded."""
     key: Signer = NEXT_KEY
     """Of which the auditor has the public half."""
     at: tuple[int, ...] = RECORDS
@@ -52,7 +54,8 @@ class Mutation(Struct, frozen=True, kw_only=True):
 
     @property
     def shown_place(self) -> str:
-        return self.place or (self.where.__doc__ or "").rstrip(".").lower()
+        said = (self.place or self.where.__doc__ or "").rstrip(".")
+        return said[0].lower() + said[1:]
 
 
 def _columns(table: str, *names: str) -> tuple[str, ...]:
@@ -222,21 +225,21 @@ BATCHES_AND_TILES: Final = (
     *(
         Mutation(
             columns=_columns("batches", "first"), what=f"where a batch begins, {words}", fault="hash_edited",
-            part="batch", where=places.batch, change=changes.of_batch("first", lambda row, by=by: row["first"] + by),
+            part="batch", where=places.batch, change=changes.batch_moved("first", by),
         )
         for by, words in ((1, "by 1"), (-1, "by -1"), (1 << 40, "far"))
     ),
     *(
         Mutation(
             columns=_columns("batches", "size"), what=f"where a batch ends, {words}", fault="hash_edited",
-            part="batch", where=places.batch, change=changes.of_batch("size", lambda row, by=by: row["size"] + by),
+            part="batch", where=places.batch, change=changes.batch_moved("size", by),
         )
         for by, words in ((1, "by 1"), (-1, "by -1"), (-20, "by -20"), (1 << 40, "far"), (-(1 << 40), "below 0"))
         if by != 1
     ),
     Mutation(
         columns=_columns("batches", "size"), what="where a batch ends, by 2", fault="hash_edited", part="batch",
-        where=places.batch, change=changes.of_batch("size", lambda row: row["size"] + 2), at=(35, 300),
+        where=places.batch, change=changes.batch_moved("size", 2), at=(35, 300),
     ),
     Mutation(
         columns=_columns("batches", "size", "first", "chain", "frontier"), what="a batch's row deleted",
@@ -290,8 +293,8 @@ SIGNED: Final = (
         fault="forked", part="key", where=places.size, at=(6, 129, 600), change=changes.signed_otherwise(key_of),
     ),
     Mutation(
-        columns=_columns("checkpoints", "size", "checkpoint"), what="a published checkpoint deleted", fault=None,
-        part=None, where=places.nowhere, at=(129,),
+        columns=_columns("checkpoints", "size", "checkpoint"), what="a published checkpoint deleted, an anchor kept",
+        fault="deleted", part="checkpoint", where=places.size, altered=False, at=(129, 600),
         change=lambda tables, at: tables.checkpoints.remove(changes.published(tables, at)),
     ),
     Mutation(
@@ -309,6 +312,12 @@ SIGNED: Final = (
         columns=_columns("cosigned", "version"), what="a cosigned checkpoint's version", fault="hash_edited",
         part="checkpoint", where=places.size, at=(6, 272),
         change=lambda tables, at: changes.cosigned(tables, at).update(version=7),
+    ),
+    Mutation(
+        columns=_columns("cosigned", "size", "version", "attested", "policy", "checkpoint"),
+        what="a cosigned checkpoint deleted, but not the last of its size", fault="hash_edited", part="checkpoint",
+        where=places.size, at=(6, 272),
+        change=lambda tables, at: tables.cosigned.remove(next(row for row in tables.cosigned if row["size"] == at)),
     ),
     Mutation(
         columns=_columns("cosigned", "attested"), what="a cosigned checkpoint's verdict", fault="derived_column",
@@ -339,7 +348,8 @@ BEGINNING: Final = (
     ),
     Mutation(
         columns=_RECORD, what="the origin in record 0", recomputed=ALL, fault="suffix_rewritten", where=places.first,
-        key=KEY, at=(0,), change=changes.then(changes.with_leaf(changes.genesis(origin=f"{ORIGIN}/2")), do.recompute_all),
+        key=KEY, at=(0,),
+        change=changes.then(changes.with_leaf(changes.genesis(origin=f"{ORIGIN}/2")), do.recompute_all),
     ),
     Mutation(
         columns=_RECORD, what="the key in record 0", recomputed=LEAF, where=places.first, key=KEY, at=(0,),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -67,7 +68,7 @@ class Tables(Struct, kw_only=True):
 
     def sort(self) -> None:
         for table, keys in KEYS.items():
-            self.of(table).sort(key=lambda row, keys=keys: tuple(row[key] for key in keys))
+            self.of(table).sort(key=itemgetter(*keys))
 
 
 # -- in memory

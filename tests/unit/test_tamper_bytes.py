@@ -70,7 +70,7 @@ def missed(whole, table, column, expected) -> list[object]:
     """Each change of the column that is not found as it should be, with what was said instead."""
     made, tables = whole
 
-    async def each() -> list[object]:
+    async def each():
         found = []
         for number, row in enumerate(tables.of(table)):
             for changed in variants(row[column], column):
