@@ -113,10 +113,10 @@ def _in_range(version: Version, events: Sequence[Mapping[str, str]]) -> bool:
     order = {"introduced": 0, "fixed": 1, "last_affected": 2, "limit": 3}
     timeline: list[tuple[Version, int, str]] = []
     for event in events:
-        for kind, at in event.items():
+        for kind, text in event.items():
             if kind not in order:
                 raise DocumentInvalid(f"osv: an event {kind!r} is not of the schema")
-            timeline.append((_version(at), order[kind], kind))
+            timeline.append((_version(text), order[kind], kind))
     inside = False
     for at, _, kind in sorted(timeline, key=lambda each: (each[0], each[1])):
         if (kind == "introduced" and version >= at) or (kind == "last_affected" and inside and version <= at):
