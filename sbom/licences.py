@@ -8,10 +8,10 @@ Pure.
 """
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
+from boolean import Expression, ParseError
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
 from msgspec import Struct
 
@@ -101,23 +101,23 @@ def spdx(said: str | None) -> str | None:
     """The SPDX expression that `said` is, in its usual spelling; None where it is none."""
     if not said or len(said) > 512 or "\n" in said.strip():
         return None
-    said = NAMES.get(" ".join(said.lower().split()), said.strip())
+    expression = parsed(NAMES.get(" ".join(said.lower().split()), said.strip()))
+    return None if expression is None else str(expression)
+
+
+def parsed(expression: str) -> Expression | None:
+    """The SPDX expression's tree; None for what is none."""
     try:
-        parsed = _spdx().parse(said, validate=True, strict=True)
-    except (ExpressionError, ValueError):
+        tree: Expression | None = _spdx().parse(expression, validate=True, strict=True)
+    except (ExpressionError, ParseError, ValueError):
         return None
-    return None if parsed is None else str(parsed)
+    return tree
 
 
 def recognised(file: LicenceFile) -> str | None:
     """The licence whose sentences the file's text has."""
     text = re.sub(r"[\s#*]+", " ", file.text.replace("“", '"').replace("”", '"').lower())
     return next((name for name, sentences in _TEXTS if all(each in text for each in sentences)), None)
-
-
-def symbols(expression: str) -> Sequence[str]:
-    """The licences that an SPDX expression names; exceptions go with theirs."""
-    return [str(symbol) for symbol in _spdx().license_symbols(expression, unique=True, decompose=False)]
 
 
 @lru_cache(maxsize=1)
