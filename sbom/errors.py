@@ -3,6 +3,7 @@
 SbomError
 |- LockInvalid       a lock line that does not pin one file's worth of trust     lock_invalid
 |- DocumentInvalid   a file that is not what it should be, with the place         document_invalid
+|- FeedUnusable      advisories that are too old, too few or none               feed_unusable
 |- EnvelopeInvalid   an envelope that is none, or that no trusted key signed      envelope_invalid
 `- ReleaseInvalid    a release statement that does not bind what it must          release_invalid
 """
@@ -22,6 +23,10 @@ class LockInvalid(SbomError):
 
 class DocumentInvalid(SbomError):
     code = "document_invalid"
+
+
+class FeedUnusable(SbomError):
+    code = "feed_unusable"
 
 
 class EnvelopeInvalid(SbomError):
