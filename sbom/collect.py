@@ -18,6 +18,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from sbom import bom, components, distributions, licences, lockfile, native
+from sbom import installed as installed_digests
 from sbom.components import Component
 from sbom.distributions import Distribution, Installed
 from sbom.errors import DocumentInvalid
@@ -51,7 +52,7 @@ class Pieces(Struct, kw_only=True):
 def gather(places: Places) -> tuple[bom.Product, bom.Parts]:
     """Everything. Raises `DocumentInvalid` naming the file that cannot be read."""
     project = tomllib.loads((places.project / "pyproject.toml").read_text("utf-8"))
-    site = _site(places.python)
+    site = site_of(places.python)
     pieces = Pieces(components=[], depends={bom.ROOT: []}, complete=[], unknowns=[])
     views = _views(places)
     _python(places, site, views, pieces)
@@ -163,20 +164,10 @@ def _direct(project: Path) -> set[str]:
 def _own(project: Path, said: Mapping[str, Any], pieces: Pieces) -> None:
     packages = [name for name in said["tool"]["setuptools"]["packages"] if "." not in name]
     for name in sorted({*packages, "migrations"}):
-        digest, count = tree(project / name)
+        digest, count = installed_digests.tree(project / name)
         made = components.own(name, said["project"]["version"], digest, count)
         pieces.components.append(made)
         pieces.depends[bom.ROOT].append(str(made["bom-ref"]))
-
-
-def tree(folder: Path) -> tuple[str, int]:
-    """The SHA-256 over `PATH NUL SHA-256 NEWLINE` of each file, by path, and how many there are; compiled files are
-    left out."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    lines = (
-        f"{path.relative_to(folder).as_posix()}\0{sha256(path.read_bytes()).hexdigest()}\n".encode() for path in files
-    )
-    return sha256(b"".join(lines)).hexdigest(), len(files)
 
 
 def _models(project: Path, pieces: Pieces) -> None:
@@ -271,7 +262,7 @@ def _stanzas(folder: Path) -> Iterator[dict[str, str]]:
                 yield fields
 
 
-def _site(python: Path) -> Path:
+def site_of(python: Path) -> Path:
     """The site-packages folder of an environment's interpreter, found without running it."""
     found = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
     if not found:
