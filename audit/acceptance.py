@@ -57,14 +57,14 @@ async def accept(
     require_usable(readiness)
     genesis = await genesis_of(reader)
     # Both are read before the head: another process may append, sign and publish at any moment.
-    anchored = await _newest_anchor(reader, anchor, genesis, verifier)
+    anchored = [await _newest_anchor(reader, part, genesis, verifier) for part in anchor.parts()]
     signed = await reader.signed()
     published = {"published": signed, "cosigned": await reader.checkpoint()}
     head = await reader.head()
     keys = await _keys(reader, genesis, head.size, verifier)
     anchor.trust(keys.verifiers)
-    if anchored is not None:
-        await _require_signed(reader, head, keys, anchored.checkpoint, "the newest anchor")
+    for newest in filter(None, anchored):
+        await _require_signed(reader, head, keys, newest.checkpoint, "the newest anchor")
     for which, found in published.items():
         if found is not None:
             await _require_signed(reader, head, keys, found[1], f"the {which} checkpoint")

@@ -60,6 +60,10 @@ class FolderAnchor:
         self._folder = folder
         self._verifiers = verifiers
 
+    def parts(self) -> "tuple[FolderAnchor]":
+        """This folder alone."""
+        return (self,)
+
     def trust(self, keys: Sequence[note.Verifier]) -> None:
         """Checkpoints signed by any of `keys` are anchors of this log from now on."""
         self._verifiers = tuple(keys)

@@ -43,7 +43,8 @@ def encode(value: Value) -> bytes:
 
 
 def decode(body: bytes) -> Any:
-    """The value that `body` is the canonical encoding of. Raises `Malformed` for any other bytes."""
+    """The value that `body` is the canonical encoding of. Raises `Malformed` for any other bytes, and for text."""
+    _require_bytes(body)
     if len(body) > MAX_BYTES:
         raise Malformed(f"canonical: {len(body)} bytes, at most {MAX_BYTES}")
     try:
@@ -62,6 +63,7 @@ def parse(body: bytes) -> Any:
     Raises `Malformed` for duplicate members, floats and all else that has no canonical encoding. What may
     be lost is layout only: `encode(parse(body))` is what the value's author hashed.
     """
+    _require_bytes(body)
     if len(body) > MAX_BYTES:
         raise Malformed(f"canonical: {len(body)} bytes, at most {MAX_BYTES}")
     try:
@@ -76,6 +78,11 @@ def parse(body: bytes) -> Any:
         raise Malformed("canonical: not JSON in UTF-8, or nested too deep") from error
     _check(value, MAX_DEPTH)
     return value
+
+
+def _require_bytes(body: bytes) -> None:
+    if not isinstance(body, bytes):
+        raise Malformed(f"canonical: expected bytes, got {type(body).__name__}")
 
 
 def _check(value: object, depth: int) -> None:

@@ -1,4 +1,4 @@
-"""`medai audit key | verify | record` and `medai ledger init`: for auditors and operators.
+"""`medai audit verify | record` and `medai ledger init`: for auditors and operators.
 
 Exit codes: 0 valid up to the anchor (or: included and signed); 1 altered or broken; 2 usage or unreadable;
 3 consistent but unattested. Standard output carries the answer alone, standard error what went wrong.
@@ -13,17 +13,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import checkpoint, cli_artefact, command, genesis, note, receipt, signing, tree, verification, witnessed
+from audit import (
+    anchors_configured,
+    checkpoint,
+    cli_artefact,
+    command,
+    cosignature,
+    genesis,
+    note,
+    receipt,
+    signing,
+    tree,
+    verification,
+    witnessed,
+)
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import SettingInvalid, Unattested
-from audit.settings import ledger_settings, places
-
-
-def key(arguments: Sequence[str]) -> int:
-    """`medai audit key`: the log's verifier key as a C2SP vkey, alone on its line."""
-    argparse.ArgumentParser(prog="medai audit key", description="Print the log's verifier key.").parse_args(arguments)
-    return command.run(lambda: command.say(str(signing.load(places(os.environ).signing_key).verifier)))
+from audit.settings import ledger_settings, places, publish_settings
 
 
 def verify(arguments: Sequence[str]) -> int:
@@ -61,8 +68,9 @@ def ledger_init(arguments: Sequence[str]) -> int:
     """`medai ledger init [--origin O]`: the signing key, where there is none, and record 0."""
     parser = argparse.ArgumentParser(prog="medai ledger init", description="Begin a ledger: its key and record 0.")
     parser.add_argument("--origin", help="the log's name, for ever (default: <host>/<random>)")
+    parser.add_argument("--ml-dsa", action="store_true", help="also a second key, ML-DSA-44 (post-quantum)")
     options = parser.parse_args(arguments)
-    return command.run(lambda: asyncio.run(_initialise(options.origin)))
+    return command.run(lambda: asyncio.run(_initialise(options.origin, ml_dsa=options.ml_dsa)))
 
 
 # -- the whole database
@@ -86,7 +94,7 @@ def _verify_database(options: argparse.Namespace) -> int:
             verification.verify(
                 open_reader,
                 verifier,
-                FolderAnchor(where.anchors, (verifier,)).all(),
+                anchors_configured.together(where, publish_settings(os.environ), (verifier,), verifier.name),
                 processes=options.processes,
                 schema=not options.hashes_only,
             )
@@ -147,7 +155,7 @@ async def _show(index: int, *, receipt_alone: bool) -> int:
 # -- the beginning
 
 
-async def _initialise(origin: str | None) -> int:
+async def _initialise(origin: str | None, *, ml_dsa: bool) -> int:
     where = places(os.environ)
     if where.signing_key.exists():
         signer = signing.load(where.signing_key)
@@ -155,8 +163,16 @@ async def _initialise(origin: str | None) -> int:
             raise SettingInvalid(f"--origin: the signing key that is there belongs to {signer.name}; name another file")
     else:
         signer = signing.create(where.signing_key, origin or genesis.default_origin())
+    if ml_dsa and not where.ml_dsa_key.exists():
+        signing.create_cosigner(where.ml_dsa_key, signer.name, cosignature.ALGORITHM_ML_DSA_44)
+    second = signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required)
     async with command.writing() as (store, reader):
-        await genesis.initialise(store, reader, signer, SystemClock())
+        anchor = FolderAnchor(where.anchors, (signer.verifier,))
+        if not ml_dsa or (await reader.head()).size == 0:
+            await genesis.initialise(store, reader, signer, SystemClock(), anchor)
     command.say(f"ledger {signer.name} begun; its verifier key, to be handed to auditors on a second channel:")
     command.say(str(signer.verifier))
+    if second is not None:
+        command.say("and its second one, ML-DSA-44, which signs from the next start of the service on:")
+        command.say(str(second.verifier))
     return 0

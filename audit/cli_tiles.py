@@ -5,8 +5,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import command, tiles_export
-from audit.receipt import Policy
+from audit import command, succession, tiles_export
+from audit.acceptance import genesis_of
+from audit.errors import SignatureMissing
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,8 +27,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _export(options: argparse.Namespace) -> int:
-    policy = Policy(logs=(command.verifier_of(options.key),))
+    key = command.verifier_of(options.key)
     async with command.reading() as reader:
-        exported = await tiles_export.export(reader, options.folder, policy, entries=not options.hashes_only)
+        # The keys before and after the one that is trusted are the log's as well: what they signed is held together
+        # by the tree. Which of them is to sign which size is for the history to say.
+        keys = (await succession.read(reader, await genesis_of(reader), (await reader.head()).size)).history
+        if key not in keys.verifiers:
+            raise SignatureMissing(f"--key: {key} is not, and was not, a key of the log {keys.origin}")
+        exported = await tiles_export.export(reader, options.folder, keys.open, entries=not options.hashes_only)
     root = exported.checkpoint.root.hex()
     return command.say(f"{options.folder}: {exported.size} records, root {root}; {exported.written} files written")

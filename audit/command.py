@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from audit import note, signing
@@ -77,7 +78,8 @@ def database(where: Places) -> Iterator[Database]:
     if not (where.home / "postgres").is_dir():
         raise SettingInvalid(f"no ledger under {where.home}: run `make serve`, or set MEDAI_HOME or MEDAI_DATABASE_URL")
     with embedded.using(where.home) as cluster:
-        yield Database(writer_url=cluster.writer_url, reader_url=cluster.reader_url)
+        meant = msgspec.structs.replace(cluster, database=where.database_name or cluster.database)
+        yield Database(writer_url=meant.writer_url, reader_url=meant.reader_url)
 
 
 @contextlib.asynccontextmanager

@@ -176,6 +176,9 @@ class LogSigner:
         return self.verifier.name
 
     def sign(self, text: bytes) -> bytes:
+        """Raises `Malformed` for what is not a checkpoint, and for one with extension lines: they are not covered."""
+        if checkpoints.parse(text.decode("utf-8")).extensions:
+            raise Malformed("checkpoint: with extension lines, of which an ML-DSA-44 signature says nothing")
         return self._cosigner._signature(text, NO_TIME_S).signature
 
 

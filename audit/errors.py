@@ -13,6 +13,7 @@ AuditError
 |  `- KeyMissing          this process was not given the log's present key  key_missing
 |- RecordRefused          this record, and no other, cannot be written      record_refused
 |- CallerBehind           the caller's size is too far behind to prove      caller_behind
+|- DatabaseChanged        another timeline than the one that was checked    database_changed
 |- LedgerForked           the database contradicts what was signed or seen  ledger_forked
 |  |- KeyUnknown          signed for this log by a key it does not know     key_unknown
 |  `- LogClosed           recovery closed this log; another continues it    log_closed
@@ -23,6 +24,7 @@ AuditError
 |- LogUnknown             a witness that does not know the log              log_unknown
 |- SizeConflict           another size than the one cosigned last           size_conflict
 |- WitnessUnavailable     a witness that can cosign nothing now             witness_unavailable
+|- NothingLost            a log that can go on was to be closed             nothing_lost
 |- NotFound               no record at this index                           not_found
 `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
 """
@@ -84,6 +86,10 @@ class CallerBehind(AuditError):
     code = "caller_behind"
 
 
+class DatabaseChanged(AuditError):
+    code = "database_changed"
+
+
 class LedgerForked(AuditError):
     code = "ledger_forked"
 
@@ -134,6 +140,10 @@ class SizeConflict(AuditError):
 
 class WitnessUnavailable(AuditError):
     code = "witness_unavailable"
+
+
+class NothingLost(AuditError):
+    code = "nothing_lost"
 
 
 class NotFound(AuditError):

@@ -3,6 +3,8 @@
     PATH        the key (`MEDAI_SIGNING_KEY_FILE`)
     PATH.next   the next key, put beside it before the rotation is recorded; `install` makes it the key
 
+Another suffix is for the key of another log that is to take this one's place (`audit.recovering`).
+
 A process finds the key that the ledger's records name, in whichever file it is: so the files may change before,
 during and after a rotation, on each machine at its own time.
 """
@@ -11,9 +13,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from audit import signing
+from audit import checkpoint, note, signing
+from audit.checkpoint import Checkpoint
 from audit.errors import KeyMissing, SettingInvalid
-from audit.note import Signer, Verifier
+from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Keys
 from audit.rotation import KeyHistory, shown
 
@@ -24,8 +27,10 @@ RETIRED: Final = ".retired-"
 class Keyring:
     """Which of the keys at hand signs which sizes, by the history of the log that is in use."""
 
-    def __init__(self, given: Signer, keys: Keys | None = None) -> None:
+    def __init__(self, given: Signer, keys: Keys | None = None, second: NoteSigner | None = None) -> None:
+        """`second` is of another kind (ML-DSA-44) and signs every size besides; rotations are not about it."""
         self.given: Final = given
+        self._besides: Final = () if second is None else (second,)
         self._keys = keys
         self._held = {given.verifier: given}
         self._history: KeyHistory | None = None
@@ -61,6 +66,12 @@ class Keyring:
         """Whether the key of this size is at hand; a retired one may be gone."""
         return self._of_size(size) is not None
 
+    def sign(self, size: int, root: bytes) -> str:
+        """The signed checkpoint of the tree of `size` records. Raises `KeyMissing` where its key is gone."""
+        signer = self.of_size(size)
+        text = checkpoint.format(Checkpoint(origin=signer.name, size=size, root=root))
+        return note.sign(text, (signer, *self._besides))
+
     def of_size(self, size: int) -> Signer:
         """The key that signs the tree of `size` records. Raises `KeyMissing` where it is gone."""
         signer = self._of_size(size)
@@ -78,12 +89,13 @@ class Keyring:
 class KeyFiles:
     """Implements `audit.ports.Keys` over the two files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, suffix: str = NEXT) -> None:
         self._path = path
+        self._suffix = suffix
 
     @property
     def next_path(self) -> Path:
-        return self._path.with_name(self._path.name + NEXT)
+        return self._path.with_name(self._path.name + self._suffix)
 
     def signer(self, key: Verifier) -> Signer | None:
         """The signing half of `key`, if it is at hand now. Raises `SettingInvalid` for a file that is no key's."""

@@ -15,13 +15,13 @@ from uuid import UUID
 
 import msgspec
 
-from audit import acceptance, checkpoint, merkle, note, receipt, record, rotation, succession
-from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
+from audit import acceptance, merkle, note, own_records, receipt, record, rotation, succession
+from audit.errors import AuditError, CallerBehind, DatabaseChanged, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.keyring import Keyring
 from audit.merkle import BatchTree
 from audit.pending import Item, Pending
 from audit.ports import Anchor, Appended, Clock, Head, Keys, Observer, Outages, Proven, Reader, Store
-from audit.record import Outage, Outcome, Prediction, Record, Request
+from audit.record import Outage, Prediction, Record, Request
 from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
 from audit.silent import Forgotten, Unobserved
@@ -50,11 +50,12 @@ class Ledger:
         observer: Observer | None = None,
         outages: Outages | None = None,
         keys: Keys | None = None,
+        second: note.NoteSigner | None = None,
     ) -> None:
-        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to."""
+        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to; `second` signs, too."""
         self._store, self._reader, self._anchor = store, reader, anchor
         self._clock, self._settings = clock, settings
-        self._keyring = Keyring(signer, keys)
+        self._keyring = Keyring(signer, keys, second)
         self._observer = observer or Unobserved()
         self._process_id = process_id
         self._pending = Pending(
@@ -67,6 +68,7 @@ class Ledger:
         self._head = _EMPTY
         self._database: tuple[str | None, int] = (None, 0)
         self._signed: tuple[int, str] = (0, "")
+        self._is_anchoring = False
         self._flying: list[Item] = []
         self._down: str | None = "the ledger has not started"
         self._dead: str | None = None
@@ -106,12 +108,7 @@ class Ledger:
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
         await self._note_outage()
         self._outages.close()
-        try:
-            if self._dead is None:
-                await self._publish()
-        except AuditError as error:
-            # The next start signs and anchors what this one could not.
-            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")
+        await self._anchor_the_last()
 
     # -- audit.ports.Recorder
 
@@ -154,6 +151,11 @@ class Ledger:
         """The tree size that this process has checked."""
         return self._head.size
 
+    @property
+    def key(self) -> note.Verifier:
+        """The log's key as this process knows it; a rotation is known at the next append, or within a second."""
+        return self._keyring.history.current.key
+
     # -- flushing
 
     async def _flush_forever(self) -> None:
@@ -179,7 +181,7 @@ class Ledger:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, self._settings.retry_last_ms / 1000)
             except AuditError as error:
-                return self._die(f"{error.code}: {error}")
+                return self.halt(f"{error.code}: {error}")
         return None
 
     async def _commit(self, batch: list[Item]) -> None:
@@ -206,9 +208,11 @@ class Ledger:
         """What the store answers, after reading what it does not give back. Requires the turn."""
         for _ in range(_CATCH_UPS):
             try:
-                return await self._store.append(self._head.size, ids, bodies)
+                return await self._store.append(self._head.size, ids, bodies, timeline=self._database[1])
             except CallerBehind:
                 await self._catch_up()
+            except DatabaseChanged:
+                await self._check_anew()
         raise LedgerUnavailable("ledger: others write faster than this process can read what they wrote")
 
     async def _catch_up(self) -> None:
@@ -231,24 +235,10 @@ class Ledger:
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
         self._recorded(item.record)
         if item.abandoned and isinstance(item.record, Prediction | Request):
-            self._add(self._replaced(item.record, index))
-
-    def _replaced(self, entry: Prediction | Request, index: int) -> Outcome:
-        """The answer of this record was replaced before it became durable."""
-        return Outcome(
-            format=record.FORMAT,
-            event_id=record.new_event_id(),
-            recorded_at_us=self._clock.now_us(),
-            of_index=index,
-            request_id=entry.request_id,
-            outcome="answer_replaced",
-            bytes_sent=0,
-        )
+            self._add(own_records.replaced(item.record, index, self._clock.now_us()))
 
     def _sign(self, size: int, root: bytes) -> str:
-        signer = self._keyring.of_size(size)
-        text = checkpoint.format(checkpoint.Checkpoint(origin=signer.name, size=size, root=root))
-        signed = note.sign(text, (signer,))
+        signed = self._keyring.sign(size, root)
         if size >= self._signed[0]:
             self._signed = (size, signed)
         return signed
@@ -273,7 +263,9 @@ class Ledger:
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
     def _rise(self) -> None:
-        """Records are taken again; the outage, if there was one, is the first of them."""
+        """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
+        if self._is_anchoring:
+            return
         if self._down is not None:
             self._down = None
             self._observer.event("recovered", "records are taken again")
@@ -284,15 +276,7 @@ class Ledger:
 
     def _begin_outage(self, from_us: int) -> None:
         if self._outage is None:
-            self._outage = Outage(
-                format=record.FORMAT,
-                event_id=record.new_event_id(),
-                recorded_at_us=from_us,
-                process_id=self._process_id,
-                from_us=from_us,
-                to_us=from_us,
-                refused=0,
-            )
+            self._outage = own_records.outage(self._process_id, from_us)
 
     async def _note_outage(self) -> None:
         """Keep on disk what is not on record, so that a restart in the middle of an outage does not lose it."""
@@ -324,11 +308,13 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
-    def _die(self, reason: str) -> None:
+    def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
             self._dead = reason
             self._observer.event("forked", reason)
+            # Callers hold what was signed: whoever starts next is to be held to it as well.
+            self._tasks.append(asyncio.create_task(self._anchor_the_last()))
         refusal = LedgerUnavailable("ledger: the database contradicts what this process knows")
         for item in self._flying:
             item.fail(refusal)
@@ -337,7 +323,7 @@ class Ledger:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self._die(f"internal: {type(fault).__name__}")
+            self.halt(f"internal: {type(fault).__name__}")
 
     # -- keeping: readiness, other processes' records, anchors
 
@@ -350,24 +336,29 @@ class Ledger:
             except LedgerUnavailable as error:
                 self._fall(str(error))
             except AuditError as error:
-                self._die(f"{error.code}: {error}")
+                self.halt(f"{error.code}: {error}")
 
     async def _keep(self) -> None:
         readiness = await self._store.ready()
         acceptance.require_usable(readiness)
-        another = (readiness.system_identifier, readiness.timeline) != self._database
+        database = (readiness.system_identifier, readiness.timeline)
+        another = database != self._database
         # A commit that is under way says more of the same database than this could. Under load one always is: what
         # was signed is anchored all the same.
         if another or not (self._flying and self._turn.locked()):
             async with self._turn:
-                if another:
-                    self._observer.event("timeline_changed", "the database is another one: checking it")
-                    await self._accept(self._head)
+                if database != self._database:  # else an append has met it meanwhile, and checked it
+                    await self._check_anew()
                 elif readiness.size > self._head.size and not self._flying:
                     await self._catch_up()
         await self._publish()
         if self._down is not None and not self._flying:
             self._rise()
+
+    async def _check_anew(self) -> None:
+        """After a failover or a restore, before anything is written: is it still our log? Requires the turn."""
+        self._observer.event("timeline_changed", "the database is another one: checking it")
+        await self._accept(self._head)
 
     async def _accept(self, known: Head | None) -> None:
         verifier = self._keyring.given.verifier
@@ -393,5 +384,16 @@ class Ledger:
         if size == 0:
             return
         identifier, timeline = self._database
+        self._is_anchoring = True  # and stays so where it fails
         await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
-        await self._store.publish(size, signed.encode())
+        self._is_anchoring = False
+        self._observer.anchored("folder", size)
+        if self._dead is None:
+            await self._store.publish(size, signed.encode())
+
+    async def _anchor_the_last(self) -> None:
+        try:
+            await self._publish()
+        except AuditError as error:
+            # The next start signs and anchors what this one could not, if the database still has it.
+            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")

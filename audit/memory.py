@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 
-from audit import chain, merkle, record
+from audit import chain, memory_rows, merkle, record
 from audit.checkpoint import MAX_SIZE
 from audit.derived import COLUMNS, columns_of
 from audit.errors import (
     CallerBehind,
+    DatabaseChanged,
     LeaseLost,
     LedgerExists,
     LedgerForked,
@@ -26,7 +27,8 @@ from audit.errors import (
     NotFound,
     RecordRefused,
 )
-from audit.packed import TILE, Tile, line
+from audit.extent import Extent
+from audit.packed import TILE, Tile
 from audit.ports import Appended, Batch, Cosigned, Head, Lease, Readiness, Row, Stored, Unclosed
 from audit.record import Genesis, KeyRotated, Record, Window
 
@@ -47,6 +49,8 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.stored: list[Stored] = []
         self.entries: list[Record] = []
+        self.columns: list[memory_rows.Columns] = []
+        """The search columns of each record."""
         self.places: dict[UUID, int] = {}
         self.batches: list[Batch] = []
         self.subtrees: dict[tuple[int, int], bytes] = {}
@@ -89,7 +93,14 @@ class MemoryStore:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         database = self._database
         database.appends += 1
         if database.before_append is not None:
@@ -98,6 +109,8 @@ class MemoryStore:
         failure = database.failures.pop(0) if database.failures else None
         if failure == "before":
             raise LedgerUnavailable("database: this append was told to fail before it stored anything")
+        if timeline not in (None, database.readiness.timeline):
+            raise DatabaseChanged(f"database: on timeline {database.readiness.timeline}, not {timeline}")
         appended = _append(database, known_size, event_ids, records)
         if failure == "after":
             raise LedgerUnavailable("database: this append was told to fail after it stored everything")
@@ -215,6 +228,7 @@ def _store(database: MemoryDatabase, head: Head, event_ids: Sequence[UUID], reco
         database.stored.append(Stored(index=index, event_id=event_id, body=body, leaf_hash=leaf))
         _complete(database, index + 1)
     database.entries += entries
+    database.columns += [columns_of(entry) for entry in entries]
     batch = Batch(
         first=head.size,
         size=head.size + len(records),
@@ -249,11 +263,6 @@ def _complete(database: MemoryDatabase, size: int) -> None:
         leaves = [one.leaf_hash for one in database.stored[place << height : size]]
         database.subtrees[height, place] = merkle.root(leaves)
         height += 8
-
-
-def _chosen(entry: Record, columns: Sequence[str]) -> list[str | int | None]:
-    derived = dict(zip(COLUMNS, columns_of(entry), strict=True))
-    return [derived[name] for name in columns]
 
 
 class MemoryReader:
@@ -304,30 +313,19 @@ class MemoryReader:
     ) -> AsyncIterator[list[Row]]:
         self._database.require_reachable()
         for at in range(first, end, count):
-            both = zip(self._database.stored, self._database.entries, strict=True)
-            page = [pair for pair in both if at <= pair[0].index < min(at + count, end)]
-            yield [
-                (one.index, str(one.event_id), one.body, one.leaf_hash, *_chosen(entry, columns)) for one, entry in page
-            ]
+            found = memory_rows.within(self._database.stored, self._database.columns, at, min(at + count, end))
+            yield [memory_rows.row(one, said, columns) for one, said in found]
 
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
         self._database.require_reachable()
         for at in range(first, end, TILE):
-            upto = min(at + TILE, end)
-            stored, entries = self._database.stored[at:upto], self._database.entries[at:upto]
-            tile = Tile(
-                first=at,
-                indices=b"".join(one.index.to_bytes(8) for one in stored),
-                lengths=b"".join((len(one.body) + 1).to_bytes(4) for one in stored),
-                bodies=b"\x00".join(one.body for one in stored),
-                leaves=b"".join(one.leaf_hash for one in stored),
-                lines=b"\n".join(line(entry) for entry in entries) if columns else b"",
-            )
-            yield [tile]
+            found = memory_rows.within(self._database.stored, self._database.columns, at, min(at + TILE, end))
+            yield [memory_rows.tile(at, found, columns)]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         self._database.require_reachable()
-        return [batch for batch in self._database.batches if first < batch.size <= end]
+        found = [batch for batch in self._database.batches if first < batch.size <= end]
+        return sorted(found, key=lambda batch: batch.size)
 
     async def batch_before(self, size: int) -> Batch:
         self._database.require_reachable()
@@ -335,6 +333,13 @@ class MemoryReader:
         if not before:
             raise NotFound(f"ledger: no batch ends at size {size} or before")
         return before[-1]
+
+    async def extent(self) -> Extent:
+        database = self._database
+        database.require_reachable()
+        return memory_rows.extent(
+            database.stored, database.batches, database.subtrees.items(), database.checkpoints.items()
+        )
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()

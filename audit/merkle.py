@@ -176,7 +176,7 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
             raise ConsistencyInvalid("consistency: the root of an empty tree is SHA-256 of nothing")
     if old_size != new_size:
         _require_hashes(ConsistencyInvalid, "consistency", (old_root, new_root))
-    elif not isinstance(old_root, bytes) or old_root != new_root:
+    elif not isinstance(old_root, bytes) or not isinstance(new_root, bytes) or old_root != new_root:
         # One tree is consistent with itself whatever its root: so say the vectors of transparency-dev/merkle, one of
         # which has roots of 12 bytes. That a root is one of ours is for the checkpoint to say that states it.
         raise ConsistencyInvalid(f"consistency: two roots for one size, {old_size}")

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -28,6 +28,9 @@ MAX_NOTE_BYTES: Final = 1024 * 1024  # 100 signatures of nearly 5 kB (post-quant
 _FIELD_PRIME: Final = 2**255 - 19  # RFC 8032 section 5.1
 _DASH: Final = "\N{EM DASH} "
 _control = re.compile("[\x00-\x09\x0b-\x1f]").search  # ASCII control characters but newline
+
+
+Key = TypeVar("Key")
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -168,14 +171,15 @@ class Signer:
 def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     """The note of `text` with a signature line of each signer, in order.
 
-    Raises `Malformed` where the text does not end in a newline, or holds what a note must not.
+    Raises `Malformed` where the text does not end in a newline, or holds what a note must not, and `SettingInvalid`
+    for what cannot sign.
     """
-    if not text.endswith("\n"):
+    if not isinstance(text, str) or not text.endswith("\n"):
         raise Malformed("note: a text ends in a newline")
     body = _require_text(text)
     lines = [
         Signature(name=signer.name, key_id=signer.verifier.key_hash, signature=signer.sign(body)).line
-        for signer in signers
+        for signer in _all_that(signers, "sign")
     ]
     if not lines:
         raise Malformed("note: at least one signer")
@@ -188,8 +192,9 @@ def open(note: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa:
     Signatures of unknown keys are ignored, also where they share a name or an id (not both) with a known
     one. Raises `Malformed` for what is not a note, `SignatureInvalid` where any signature by a known key
     does not verify, `SignatureMissing` where no known key signed, and `SettingInvalid` where two of
-    `verifiers` that share name and id are asked for.
+    `verifiers` that share name and id are asked for, or one is no verifier.
     """
+    verifiers = require_verifiers(verifiers)
     text, signatures = split(note)
     body = text.encode("utf-8")
     verified: dict[tuple[str, bytes], Signature] = {}
@@ -221,6 +226,11 @@ def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
     return head + "\n", tuple(_signature(line) for line in lines)
 
 
+def require_verifiers(verifiers: Iterable[NoteVerifier]) -> tuple[NoteVerifier, ...]:
+    """The keys, each of which can verify. Raises `SettingInvalid` otherwise."""
+    return tuple(_all_that(verifiers, "verify"))
+
+
 class KeyText(Struct, frozen=True, kw_only=True):
     """A key as it is written: its name, its algorithm and its bytes. The id is not looked at yet."""
 
@@ -244,7 +254,7 @@ def split_vkey(vkey: str) -> KeyText:
 def split_skey(skey: str) -> KeyText:
     """The parts of `PRIVATE+KEY+NAME+ID+BASE64`. Raises `Malformed`, without repeating any of it."""
     head = "PRIVATE+KEY+"
-    if not skey.startswith(head):
+    if not isinstance(skey, str) or not skey.startswith(head):
         raise Malformed("signing key: expected PRIVATE+KEY+NAME+ID+BASE64")
     return _key_text(skey.removeprefix(head), "signing key")
 
@@ -307,13 +317,27 @@ def _signature(line: str) -> Signature:
 
 
 def _key_text(text: str, what: str) -> KeyText:
+    if not isinstance(text, str):
+        raise Malformed(f"{what}: expected a text")
     name, _, rest = text.partition("+")
     id_hex, _, key64 = rest.partition("+")
     decoded = decode_base64(key64, what)
     return KeyText(what=what, name=name, id_hex=id_hex, algorithm=decoded[:1], key=decoded[1:])
 
 
+def _all_that(keys: Iterable[Key], can: str) -> list[Key]:
+    """The keys, all of which have the method `can`."""
+    if not isinstance(keys, Iterable):
+        raise SettingInvalid(f"note: expected keys that {can}")
+    given = list(keys)
+    if not all(hasattr(key, can) and hasattr(key, "name") for key in given):
+        raise SettingInvalid(f"note: expected keys that {can}, and nothing else")
+    return given
+
+
 def _require_note(note: str | bytes) -> str:
+    if not isinstance(note, str | bytes):
+        raise Malformed("note: expected a text, or its bytes")
     if len(note) > MAX_NOTE_BYTES:
         raise Malformed(f"note: at most {MAX_NOTE_BYTES} bytes")
     if isinstance(note, bytes):

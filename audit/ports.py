@@ -10,6 +10,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.derived import COLUMNS
+from audit.extent import Batch as Batch  # what a reader gives is found here
+from audit.extent import Extent
 from audit.note import Signer, Verifier
 from audit.packed import Tile
 from audit.record import Outage, Record
@@ -91,15 +93,6 @@ class Cosigned(Struct, frozen=True, kw_only=True):
     """The digest by which the store names the policy."""
 
 
-class Batch(Struct, frozen=True, kw_only=True):
-    """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
-
-    first: int
-    size: int
-    chain: bytes
-    frontier: tuple[bytes, ...]
-
-
 Row = tuple[Any, ...]
 """(index, event id as text, record bytes, leaf hash, *the search columns asked for, UUIDs as text)."""
 
@@ -107,10 +100,18 @@ Row = tuple[Any, ...]
 class Store(Protocol):
     """The writer's side of the database."""
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         """Make the batch durable at the ledger's end, all of it or none of it; return what was stored.
 
         The same ids with the same bytes in the same order again: the original's answer, nothing written.
+        On another timeline than the one given, nothing is written at all: `DatabaseChanged`.
         Requires 1 <= len(records) == len(event_ids). The first append of all is record 0 (genesis) alone.
         Raises `LedgerForked` where the ledger is shorter than `known_size`, `CallerBehind` where it is
         longer by more than the store gives back, or by a rotation of the log's key, which the caller has to
@@ -179,11 +180,8 @@ class Reader(Protocol):
         ...
 
     async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
-        """For each (height, first, end): the stored hashes of that height and these indices, in order, end to end;
-        of height 0 the leaf hashes, else those of tiles (8, 16, 24 ...). One that is missing is missing from them.
-
-        At most 64 stretches a call, of at most 256 hashes each.
-        """
+        """For each (height, first, end): the stored hashes of that height (0, 8, 16 ...) and these indices, end to end;
+        one that is missing is missing from them. At most 64 stretches a call, of at most 256 hashes each."""
         ...
 
     def records(self, first: int, end: int) -> AsyncIterator[Stored]:
@@ -212,6 +210,10 @@ class Reader(Protocol):
 
     async def batch_before(self, size: int) -> Batch:
         """The last batch that ends at `size` or before. Raises `NotFound` where none does."""
+        ...
+
+    async def extent(self) -> Extent:
+        """How far the ledger reaches."""
         ...
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
@@ -289,7 +291,12 @@ class Anchored(Struct, frozen=True, kw_only=True):
 
 
 class Anchor(Protocol):
-    """Where checkpoints go that the database's owner cannot reach."""
+    """Where checkpoints go that the database's owner cannot reach: one place, or several taken together."""
+
+    def parts(self) -> "Sequence[Anchor]":
+        """The places, one by one: a ledger is compared with the newest checkpoint of each. One alone is its only
+        part."""
+        ...
 
     def trust(self, keys: Sequence[Verifier]) -> None:
         """Checkpoints signed by any of `keys`, which are all of one log, are anchors of that log from now on."""
@@ -338,9 +345,33 @@ class Observer(Protocol):
 
     def flushed(self, *, records: int, commit_us: int) -> None: ...
 
+    def anchored(self, anchor: str, size: int) -> None:
+        """The anchor of this name holds the checkpoint of this size, the newest there was a moment ago."""
+        ...
+
     def event(self, code: str, message: str) -> None:
         """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`,
         `key_rotated`."""
+        ...
+
+
+class PublishingObserver(Protocol):
+    """Who is told how publishing fares; it must neither block nor raise."""
+
+    def anchored(self, anchor: str, size: int) -> None: ...
+
+    def anchor_failed(self, anchor: str, reason: str) -> None: ...
+
+    def witnessed(self, witness: str, size: int) -> None: ...
+
+    def witness_failed(self, witness: str, reason: str) -> None: ...
+
+    def attested(self, size: int) -> None:
+        """A checkpoint of this size has the cosignatures that the policy asks for, and is served."""
+        ...
+
+    def event(self, code: str, message: str) -> None:
+        """Something an operator should know: `forked`, `anchor_altered`, `publisher_leads`, `publisher_failed`."""
         ...
 
 

@@ -77,13 +77,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
 def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     """The text of `receipt`: `parse(format(r)) == r`. Raises `Malformed` where it has none."""
-    if not 0 <= receipt.index < MAX_SIZE:
-        raise Malformed(f"receipt: an index from 0 to {MAX_SIZE - 1}")
-    _require_path(receipt.path)
-    if not receipt.checkpoint:
-        raise Malformed("receipt: a checkpoint is not empty")
-    if receipt.extra == b"":
-        raise Malformed("receipt: extra data that is empty is left out (None)")
+    _require_members(receipt)
     extra = "" if receipt.extra is None else f"extra {_line(receipt.extra)}"
     path = b"".join(map(binascii.b2a_base64, receipt.path)).decode("ascii")  # a line each
     return f"{HEADER}\n{extra}index {receipt.index}\n{path}\n{receipt.checkpoint}"
@@ -91,6 +85,8 @@ def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
 
 def parse(text: str | bytes) -> Receipt:
     """The receipt whose text this is. Raises `Malformed` otherwise; the checkpoint is not looked into."""
+    if not isinstance(text, str | bytes):
+        raise Malformed("receipt: expected a text, or its bytes")
     if len(text) > MAX_RECEIPT_BYTES:
         raise Malformed(f"receipt: at most {MAX_RECEIPT_BYTES} bytes")
     if isinstance(text, bytes):
@@ -122,9 +118,11 @@ def verify(proof: Receipt | str | bytes, policy: Policy) -> None:
 
     The steps are those of C2SP tlog-proof, "Verifying a tlog proof". Raises `Malformed` for what is not a
     receipt with a record, `SignatureInvalid` and `SignatureMissing` for the checkpoint, `InclusionInvalid`
-    for the proof, `VerificationFailed` for another log's checkpoint, `Unattested` for a quorum not met.
+    for the proof, `VerificationFailed` for another log's checkpoint, `Unattested` for a quorum not met, and
+    `SettingInvalid` for what is no policy.
     """
     receipt = proof if isinstance(proof, Receipt) else parse(proof)
+    _require_members(receipt)
     # 1. The leaf is recomputed from the record that the receipt carries.
     leaf = leaf_of(receipt)
     # 2. Size and root come from the signed checkpoint only.
@@ -202,6 +200,7 @@ def _require_distinct(policy: Policy) -> None:
 
     One who cosigns must not count as two; the Ed25519 message does not even say under which name.
     """
+    _require_policy(policy)
     for what, keys in (("log", policy.logs), ("witness", tuple(witness.key for witness in policy.witnesses))):
         seen = set()
         for key in keys:
@@ -210,6 +209,17 @@ def _require_distinct(policy: Policy) -> None:
             seen.add(key.public_key)
     if not set(_all_of(policy.quorum)) <= set(policy.witnesses):
         raise SettingInvalid("policy: its quorum names a witness that is not one of its witnesses")
+
+
+def _require_policy(policy: Policy) -> None:
+    if not isinstance(policy, Policy):
+        raise SettingInvalid("policy: expected a Policy")
+    note.require_verifiers(policy.logs)
+    if not isinstance(policy.witnesses, tuple) or not all(isinstance(one, Witness) for one in policy.witnesses):
+        raise SettingInvalid("policy: expected its witnesses as a tuple of them")
+    note.require_verifiers(one.key for one in policy.witnesses)
+    if not isinstance(policy.quorum, Witness | Group | None) or not isinstance(policy.origin, str | None):
+        raise SettingInvalid("policy: its quorum is a witness or a group, its origin a name, or there is none")
 
 
 def _all_of(wanted: Witness | Group | None) -> Iterator[Witness]:
@@ -224,8 +234,20 @@ def require_included(receipt: Receipt, leaf: bytes, checkpoint: Checkpoint) -> N
     merkle.verify_inclusion(leaf, receipt.index, checkpoint.size, receipt.path, checkpoint.root)
 
 
+def _require_members(receipt: Receipt) -> None:
+    """Raises `Malformed` for a receipt that could not be written."""
+    if not isinstance(receipt, Receipt) or type(receipt.index) is not int or not 0 <= receipt.index < MAX_SIZE:
+        raise Malformed(f"receipt: an index from 0 to {MAX_SIZE - 1}")
+    _require_path(receipt.path)
+    if not isinstance(receipt.checkpoint, str) or not receipt.checkpoint:
+        raise Malformed("receipt: a checkpoint is a text, and not empty")
+    if receipt.extra is not None and (not isinstance(receipt.extra, bytes) or not receipt.extra):
+        raise Malformed("receipt: extra data are bytes; where there are none they are left out (None)")
+
+
 def _require_path(path: Sequence[bytes]) -> None:
-    if len(path) > MAX_PATH or not set(map(len, path)) <= {merkle.HASH_BYTES}:
+    is_path = isinstance(path, list | tuple) and set(map(type, path)) <= {bytes}
+    if not is_path or len(path) > MAX_PATH or not set(map(len, path)) <= {merkle.HASH_BYTES}:
         raise Malformed(f"receipt: a path has at most {MAX_PATH} hashes of {merkle.HASH_BYTES} bytes")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from audit.cosignature import Cosigner
+from audit.cosignature import Cosigner, LogSigner
 from audit.errors import Malformed, SettingInvalid
 from audit.note import Signer
 
@@ -45,6 +45,22 @@ def load(path: Path) -> Signer:
 def load_cosigner(path: Path) -> Cosigner:
     """As `load`: a cosigner's key, of either algorithm."""
     return _parsed(path, Cosigner.parse)
+
+
+def load_second(path: Path, origin: str, *, required: bool) -> LogSigner | None:
+    """The log's ML-DSA-44 key at `path`, or None where there is none and none is `required`.
+
+    Raises as `load`, and `SettingInvalid` where it is of another log: nobody would notice that a signature is missing.
+    """
+    if not required and not path.exists():
+        return None
+    cosigner = load_cosigner(path)
+    if cosigner.name != origin:
+        raise SettingInvalid(f"signing key: {path.name} is of {cosigner.name}, not of {origin}; move it away")
+    try:
+        return LogSigner(cosigner)
+    except Malformed as error:
+        raise SettingInvalid(f"signing key: {path.name}: {error}") from error
 
 
 def write(path: Path, skey: str) -> None:

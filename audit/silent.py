@@ -9,6 +9,31 @@ class Unobserved:
     def flushed(self, *, records: int, commit_us: int) -> None:
         """Nothing."""
 
+    def anchored(self, anchor: str, size: int) -> None:
+        """Nothing."""
+
+    def event(self, code: str, message: str) -> None:
+        """Nothing."""
+
+
+class Unwatched:
+    """An observer of publishing that tells nobody."""
+
+    def anchored(self, anchor: str, size: int) -> None:
+        """Nothing."""
+
+    def anchor_failed(self, anchor: str, reason: str) -> None:
+        """Nothing."""
+
+    def witnessed(self, witness: str, size: int) -> None:
+        """Nothing."""
+
+    def witness_failed(self, witness: str, reason: str) -> None:
+        """Nothing."""
+
+    def attested(self, size: int) -> None:
+        """Nothing."""
+
     def event(self, code: str, message: str) -> None:
         """Nothing."""
 

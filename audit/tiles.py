@@ -8,7 +8,7 @@ Pure: names, widths and encodings. `audit.tree` fills tiles from a database.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -93,22 +93,16 @@ def is_in(tile: Tile, size: int) -> bool:
     return tile.size <= size
 
 
-def of_tree(size: int, old: int = 0) -> Iterator[Tile]:
-    """The tiles of the tree of `size` that the tree of `old` does not have, without bundles: level by level, each from
-    the left. With `old` 0 that is all of them; a bundle belongs to each tile of level 0.
+def edge(size: int) -> list[Tile]:
+    """The partial tiles of the tree of `size`, top level first; every other tile of it is full.
 
-    Requires 0 <= old <= size <= MAX_SIZE.
+    Requires 0 <= size <= MAX_SIZE.
     """
-    assert 0 <= old <= size <= MAX_SIZE
-    level = 0
-    while size >> HEIGHT * level:
-        # C2SP tlog-tiles, "Partial Tiles": floor(s / 256**l) mod 256 hashes in the last one.
-        count, had = size >> HEIGHT * level, old >> HEIGHT * level
-        for index in range(had >> HEIGHT, -(-count // WIDTH)):
-            width = min(WIDTH, count - (index << HEIGHT))
-            if (index << HEIGHT) + width > had:
-                yield Tile(level=level, index=index, width=width)
-        level += 1
+    assert 0 <= size <= MAX_SIZE
+    levels = range((size.bit_length() - 1) // HEIGHT, -1, -1)
+    # C2SP tlog-tiles, "Partial Tiles": floor(s / 256**l) mod 256 hashes; empty tiles are none.
+    widths = [(level, (size >> HEIGHT * level) % WIDTH) for level in levels]
+    return [Tile(level=level, index=size >> HEIGHT * (level + 1), width=width) for level, width in widths if width]
 
 
 def encode_entries(entries: Sequence[bytes]) -> bytes:
@@ -120,6 +114,8 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
 
 def decode_entries(bundle: bytes) -> tuple[bytes, ...]:
     """The entries of a bundle. Raises `Malformed` where it ends within one, or has more than 256."""
+    if not isinstance(bundle, bytes):
+        raise Malformed("entry bundle: expected bytes")
     entries, at = [], 0
     while at < len(bundle):
         begins = at + 2

@@ -12,22 +12,23 @@ checkpoint's size it trusts the folder. (Remove `checkpoint` to have every file 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from audit import merkle, receipt, tiles, tree
+from audit import merkle, tiles, tree
 from audit.checkpoint import Checkpoint
 from audit.errors import Altered, AuditError, LedgerForked, Malformed, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader
-from audit.receipt import Policy
 from audit.tiles import ENTRIES, HEIGHT, WIDTH, Tile
 
 MAX_CHECKPOINT_BYTES: Final = 1024 * 1024  # a signed note: `audit.note`
 CHECKPOINT: Final = "checkpoint"
+
+Opens = Callable[[bytes], Checkpoint]
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -38,20 +39,21 @@ class Exported(Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
 
 
-async def export(reader: Reader, folder: Path, policy: Policy, *, entries: bool) -> Exported:
+async def export(reader: Reader, folder: Path, opened: Opens, *, entries: bool) -> Exported:
     """Bring `folder` up to the checkpoint that the log serves; it is whole when this returns.
 
-    Without `entries` the folder has hashes alone, for everybody to see; it stays of the one kind. Raises `Unattested`
-    where nothing is signed yet, `VerificationFailed` where the checkpoint is not one of the policy's, `LedgerForked`
-    where it contradicts the one in the folder, `Altered` where the database is not what was signed, and
-    `SettingInvalid` for a folder that cannot be written, is of the other kind or of another log, or is in use.
+    `opened` gives the checkpoint of a signed note, or raises where none of the log's keys signed it. Without `entries`
+    the folder has hashes alone, for everybody to see; it stays of the one kind. Raises `Unattested` where nothing is
+    signed yet, `VerificationFailed` where what is served is not the log's checkpoint, `LedgerForked` where it
+    contradicts the one in the folder, `Altered` where the database is not what was signed, and `SettingInvalid` for a
+    folder that cannot be written, is of the other kind or of another log, or is in use.
     """
     served = await reader.checkpoint()
     if served is None:
         raise Unattested("tiles: no checkpoint is signed yet; the next is at most seconds away")
-    signed = receipt.open_checkpoint(served[1].decode("utf-8", "replace"), policy).checkpoint
+    signed = opened(served[1])
     with _locked(folder):
-        before = _before(folder, policy)
+        before = _before(folder, opened)
         await _require_one_history(reader, before, signed)
         if signed.size < before.size:
             return Exported(size=before.size, written=0, checkpoint=before)
@@ -105,12 +107,7 @@ class _Export:
     async def _edge(self) -> list[tuple[Tile, bytes]]:
         """The partial tiles of the signed tree, top level first; together they are its root."""
         size = self._signed.size
-        levels = range((size.bit_length() - 1) // HEIGHT, -1, -1)
-        widths = [(level, (size >> HEIGHT * level) % WIDTH) for level in levels]
-        wanted = [
-            Tile(level=level, index=size >> HEIGHT * (level + 1), width=width) for level, width in widths if width
-        ]
-        edge = [(tile, await tree.tile(self._reader, tile)) for tile in wanted]
+        edge = [(tile, await tree.tile(self._reader, tile)) for tile in tiles.edge(size)]
         frontier = [subtree for tile, body in edge for subtree in _perfect(_hashes(body))]
         if merkle.frontier_root(size, tuple(frontier)) != self._signed.root:
             raise Altered(f"tiles: the tree of {size} records is not the one that was signed; verify the ledger")
@@ -120,10 +117,10 @@ class _Export:
         """The full tile whose root is known, and everything below it."""
         if tile.size <= self._complete:
             return
-        body = self._had(tile)
-        if body is None or merkle.root(_hashes(body)) != root:
+        body = self._had(tile) or b""
+        if not _is_under(root, body):
             body = await tree.tile(self._reader, tile)
-            if merkle.root(_hashes(body)) != root:
+            if not _is_under(root, body):
                 raise Altered(f"tiles: {tiles.format(tile)} is not the one that was signed; verify the ledger")
         if tile.level == 0:
             await self._bundle(tile, body)
@@ -189,15 +186,14 @@ async def _require_one_history(reader: Reader, before: Checkpoint, signed: Check
         ) from error
 
 
-def _before(folder: Path, policy: Policy) -> Checkpoint:
+def _before(folder: Path, opened: Opens) -> Checkpoint:
     """The checkpoint in the folder; of the empty tree, where there is none."""
     try:
         with (folder / CHECKPOINT).open("rb") as file:
-            text = file.read(MAX_CHECKPOINT_BYTES + 1).decode("utf-8")
-        return receipt.open_checkpoint(text, policy).checkpoint
+            return opened(file.read(MAX_CHECKPOINT_BYTES + 1))
     except FileNotFoundError:
         return Checkpoint(origin="", size=0, root=merkle.EMPTY_ROOT)
-    except (OSError, UnicodeDecodeError, AuditError) as error:
+    except (OSError, AuditError) as error:
         raise SettingInvalid(
             f"{folder}: its checkpoint is not one of this log: {error}; name another folder"
         ) from error
@@ -224,6 +220,11 @@ def _under(tile: Tile, index: int) -> Tile:
     """The full tile one level below that is the hash with `index` in `tile`."""
     assert tile.level != ENTRIES
     return Tile(level=tile.level - 1, index=index)
+
+
+def _is_under(root: bytes, body: bytes) -> bool:
+    """Whether `body` is the full tile with that root."""
+    return len(body) == WIDTH * merkle.HASH_BYTES and merkle.root(_hashes(body)) == root
 
 
 def _perfect(hashes: Sequence[bytes]) -> list[bytes]:

@@ -6,6 +6,7 @@ checkpoint, or hand it to somebody who does.
 """
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -151,11 +152,12 @@ def _row(height: int, index: int) -> tuple[int, int, int]:
 
 def _folded(row: bytes, first: int, end: int) -> bytes:
     """The root over the hashes [first, end) of `row`, which are a power of two."""
-    width = merkle.HASH_BYTES
-    hashes = [row[at * width : (at + 1) * width] for at in range(first, end)]
-    while len(hashes) > 1:
-        hashes = [merkle.node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
-    return hashes[0]
+    body = row[first * merkle.HASH_BYTES : end * merkle.HASH_BYTES]
+    while len(body) > merkle.HASH_BYTES:
+        # Two beside each other are a node's children as they stand: SHA-256(0x01 || left || right), RFC 6962, 2.1.
+        pairs = range(0, len(body), 2 * merkle.HASH_BYTES)
+        body = b"".join([sha256(b"\x01" + body[at : at + 2 * merkle.HASH_BYTES]).digest() for at in pairs])
+    return body
 
 
 async def _stretches(reader: Reader, stretches: list[tuple[int, int, int]]) -> list[bytes]:

@@ -44,11 +44,11 @@ KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 LOG_KINDS, WITNESS_KINDS = (ED25519, ML_DSA_44), (COSIGNATURE, ML_DSA_44)
 LIMITS = (
     "Not shown by any receipt: that the answer was delivered (a later record of kind outcome would say if not),",
-    "that the signer shows others the same history (%s),",
+    "that the signer shows everybody the same history (%s),",
     "or that the finding is medically right.",
 )
 UNWITNESSED = "nobody has witnessed it: compare checkpoints with others"
-WITNESSED = "but for those who trust one of the same witnesses"
+WITNESSED = "whoever trusts the same witnesses sees the same one"
 
 
 class Broken(Exception):
@@ -158,6 +158,9 @@ def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
     leaf = hashlib.sha256(b"\x00" + record).digest()  # RFC 6962 section 2.1
     kind = check_record(record)
     say(f"- The receipt carries record {index}, of kind {kind}. Its leaf hash, recomputed, is {leaf.hex()}.")
+    if kind == "prediction":
+        check_released(json.loads(record))
+        say("- The record is of a finding that was to leave POST /infer with status 200, and the finding is coherent.")
     note_text, signatures = parse_note(checkpoint)
     seen = verify_signatures(note_text, signatures, policy)
     origin, size, root = parse_checkpoint(note_text)
@@ -187,8 +190,6 @@ def verify_answer(body: bytes, policy: Policy) -> tuple[Seen, str]:
     recorded = json.loads(record)
     if recorded["kind"] != "prediction":
         raise Broken(f"the record is of kind {recorded['kind']}, not a prediction: it is of another answer")
-    check_released(recorded)
-    say("- The record is of a finding that was to leave POST /infer with status 200, and the finding is coherent.")
     for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
         same(name, answer.get(name), recorded.get(name))
     say("- Model, finding, input, quality and ids in the answer are those in the record.")

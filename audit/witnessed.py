@@ -15,11 +15,12 @@ from audit.errors import AuditError, Malformed, NotFound, SettingInvalid, Signat
 from audit.ports import Cosigned, Reader
 from audit.receipt import Opened, Policy
 from audit.record import Genesis
-from audit.verification import OpenReader, Report
+from audit.stretches import OpenReader
+from audit.verification import Report
 
 LOOKED_AT: Final = 1_000
 """Stored checkpoints, newest first. Where none of these meets the policy, none is expected to."""
-_PAGE: Final = 50
+PAGE: Final = 50
 
 
 class _Looked(Struct, kw_only=True):
@@ -69,7 +70,8 @@ async def _judged(reader: Reader, report: Report, policy: Policy) -> Report:
     if looked.false is not None:
         return _said(report, 1, f"ALTERED OR BROKEN: {looked.false}")
     if looked.met is None:
-        return _said(report, 0 if policy.quorum is None else 3, f"{report.words}; {looked.unmet}")
+        code = report.exit_code if policy.quorum is None else 3
+        return _said(report, code, f"{report.words}; {looked.unmet}")
     signed = looked.met.checkpoint
     if signed.size > report.size:
         words = (
@@ -89,14 +91,14 @@ async def _judged(reader: Reader, report: Report, policy: Policy) -> Report:
 async def _look(reader: Reader, policy: Policy) -> _Looked:
     looked, end, count = _Looked(), MAX_SIZE, 0
     while count < LOOKED_AT:
-        page = await reader.cosigned(0, end, _PAGE)
+        page = await reader.cosigned(0, end, PAGE)
         for cosigned in page:
             first = count == 0
             count += 1
             if _judge(cosigned, policy, looked, first=first):
                 return looked
         # Versions of one size may be more than a page; the next one begins below the last size that was seen.
-        if len(page) < _PAGE or page[-1].size <= 1:
+        if len(page) < PAGE or page[-1].size <= 1:
             break
         end = page[-1].size - 1
     return looked

@@ -8,21 +8,23 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Final
 from uuid import UUID, uuid4
 
-from audit import note, record, signing
+from audit import anchors_configured, note, record, signing
 from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import AuditError
+from audit.keyring import KeyFiles
 from audit.ledger import Ledger
 from audit.outages import FolderOutages
-from audit.ports import Reader
+from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
+from service import publishing
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -176,10 +178,17 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         where = ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         signer = signing.load(where.signing_key)
-        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources)
+        remote = publishing.remote_anchors(environment, signer.verifier)
+        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources, tuple(remote.values()))
         await ledger.start()
         resources.push_async_callback(ledger.close)
+        await resources.enter_async_context(
+            publishing.running(
+                environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
+            )
+        )
         readiness = Readiness(ledger)
+        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key)))
         parts = application.Parts(
             ledger=ledger,
             log=log,
@@ -192,7 +201,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             clock=SystemClock(),
             policy=policy_of(settings),
             process_id=process_id,
-            version=versions.encode(_version(settings, models, signer)),
+            version=lambda: described(ledger.key),
             unready=readiness.reason,
         )
         running = Running(
@@ -220,6 +229,7 @@ def _ledger(
     process_id: UUID,
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
+    remote: tuple[Anchor, ...],
 ) -> tuple[Ledger, Reader, Reader]:
     """The ledger, what reads for it, and what the log is served from."""
     knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
@@ -250,7 +260,9 @@ def _ledger(
         store=store,
         reader=reader,
         signer=signer,
-        anchor=FolderAnchor(where.anchors, (signer.verifier,)),
+        keys=KeyFiles(where.signing_key),
+        second=signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required),
+        anchor=anchors_configured.Several((FolderAnchor(where.anchors, (signer.verifier,)), *remote)),
         clock=SystemClock(),
         settings=knobs,
         process_id=str(process_id),
@@ -297,7 +309,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def _version(settings: Settings, models: model_store.ModelStore, signer: note.Signer) -> versions.Version:
+def _version(settings: Settings, models: model_store.ModelStore, key: note.Verifier) -> versions.Version:
     runtime = model_store.runtimes(models.all())[0]
     return versions.Version(
         service=DISTRIBUTION,
@@ -314,7 +326,7 @@ def _version(settings: Settings, models: model_store.ModelStore, signer: note.Si
             )
             for model in models.all()
         ),
-        ledger=versions.LedgerVersion(origin=signer.name, verifier_key=str(signer.verifier)),
+        ledger=versions.LedgerVersion(origin=key.name, verifier_key=str(key)),
         runtime=versions.RuntimeVersion(
             name=runtime.name,
             version=runtime.version,

@@ -25,10 +25,14 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("token", "revoke"): ("service.cli_token", "revoke", "end a token"),
     ("model", "list"): ("service.cli_model", "show", "list the models"),
     ("model", "verify"): ("service.cli_model", "verify", "check digests and golden vectors"),
-    ("audit", "key"): ("audit.cli", "key", "print the log's verifier key"),
+    ("ledger", "rotate-key"): ("audit.cli_key", "rotate", "rotate the signing key"),
+    ("audit", "key"): ("audit.cli_key", "key", "print the log's verifier key, or its whole history"),
+    ("audit", "recover"): ("audit.cli_recover", "recover", "close a log that lost records, and open the next"),
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
     ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
+    ("audit", "proof"): ("audit.cli_proof", "proof", "print a record's receipt, upgraded to a cosigned one"),
+    ("audit", "publish"): ("audit.cli_publish", "publish", "send the newest checkpoint to anchors and witnesses"),
     ("audit", "tiles"): ("audit.cli_tiles", "main", "write the log as static files: export DIR"),
 }
 

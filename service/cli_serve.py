@@ -18,6 +18,7 @@ from psycopg import conninfo
 
 from audit import anchors, genesis, signing
 from audit import settings as ledger_settings
+from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import LedgerNotInitialised, SettingInvalid
 from audit.postgres import embedded, migrate
@@ -164,7 +165,7 @@ async def _begin_ledger(writer_url: str, reader_url: str, where: Places) -> None
             signer = signing.load(where.signing_key)
         else:
             signer = signing.create(where.signing_key, genesis.default_origin())
-        await genesis.initialise(store, reader, signer, SystemClock())
+        await genesis.initialise(store, reader, signer, SystemClock(), FolderAnchor(where.anchors, (signer.verifier,)))
     finally:
         await store.close()
         await reader.close()

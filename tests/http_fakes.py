@@ -186,14 +186,23 @@ class Answer:
         return json.loads(self.body)
 
 
+class _Switched:
+    """The reader that a test chose."""
+
+    def __init__(self, reader):
+        self.reader = reader
+
+    def __getattr__(self, name):
+        return getattr(self.reader, name)
+
+
 class Service:
     """The application, its fakes, and one client."""
 
     def __init__(self, *, process_id=PROCESS_ID, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
-        self.database = MemoryDatabase()
-        """What the log is served from. It is not the fake ledger's: a test fills it, or leaves it empty."""
+        self.log = _Switched(MemoryReader(MemoryDatabase()))
         self.clock = FakeClock()
         self.tokens = FakeTokens()
         self.telemetry = FakeTelemetry()
@@ -205,7 +214,7 @@ class Service:
         self.application = application.create(
             application.Parts(
                 ledger=self.ledger,
-                log=MemoryReader(self.database),
+                log=self.log,
                 infer=self._infer,
                 tokens=self.tokens,
                 pseudonyms=FakePseudonyms(),
@@ -213,10 +222,14 @@ class Service:
                 clock=self.clock,
                 policy=self.policy,
                 process_id=process_id,
-                version=versions.encode(VERSION),
+                version=lambda: versions.encode(VERSION),
                 unready=lambda: self.draining,
             )
         )
+
+    def read_from(self, reader):
+        """Serve the log from `reader`; until then it is an empty one."""
+        self.log.reader = reader
 
     async def _infer(self, request):
         self.requests.append(request)

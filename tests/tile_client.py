@@ -1,4 +1,4 @@
-"""A stranger's client for a tiled log: written from C2SP signed-note, tlog-checkpoint and tlog-tiles and RFC 6962 alone.
+"""A stranger's client for a tiled log: from C2SP signed-note, tlog-checkpoint and tlog-tiles and RFC 6962 alone.
 
 It imports nothing of ours, so that what it accepts is what the specifications say. It reads through `fetch(path)`,
 which gives a resource's bytes by its path below the log's prefix: over HTTP, or from a folder of files.
@@ -24,6 +24,15 @@ def path_of(level: int | str, index: int, width: int = 256) -> str:
         index //= 1000
         elements.insert(0, f"x{index % 1000:03}")
     return f"tile/{level}/{'/'.join(elements)}{'' if width == 256 else f'.p/{width}'}"
+
+
+def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:
+    """(level, index, width) of each tile of a tree: floor(s / 256**l) hashes at level l, 256 a tile."""
+    level = 0
+    while count := size // 256**level:
+        for index in range(-(-count // 256)):
+            yield level, index, min(256, count - index * 256)
+        level += 1
 
 
 def mth(hashes: list[bytes]) -> bytes:
@@ -68,18 +77,10 @@ class TileClient:
                 return
         raise NotTheLog("the log's key did not sign the checkpoint")
 
-    def tiles(self) -> Iterator[tuple[int, int, int]]:
-        """(level, index, width) of each tile of the tree: floor(s / 256**l) hashes at level l, 256 a tile."""
-        level = 0
-        while count := self.size // 256**level:
-            for index in range(-(-count // 256)):
-                yield level, index, min(256, count - index * 256)
-            level += 1
-
     def leaf_hashes(self) -> list[bytes]:
         """Every leaf hash, from the tiles of level 0; all tiles above are held to those below."""
         found: dict[int, list[bytes]] = {}
-        for level, index, width in self.tiles():
+        for level, index, width in tiles_of(self.size):
             body = self._fetch(path_of(level, index, width))
             if len(body) != 32 * width:
                 raise NotTheLog(f"tile {level}/{index} has {len(body)} bytes, not {width} hashes")
@@ -99,7 +100,7 @@ class TileClient:
 
     def entries(self) -> Iterator[bytes]:
         """Every entry, from the bundles: "sequences of big-endian uint16 length-prefixed log entries"."""
-        for level, index, width in self.tiles():
+        for level, index, width in tiles_of(self.size):
             if level == 0:
                 body = self._fetch(path_of("entries", index, width))
                 count = 0

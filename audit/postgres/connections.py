@@ -27,6 +27,8 @@ Work = Callable[[AsyncConnection[Any]], Awaitable[Result]]
 GRACE_MS: Final = 1_000
 # A peer that vanished is noticed within about half a minute, also by an idle connection (libpq, "Keywords").
 KEEPALIVES: Final = {"keepalives_idle": "15", "keepalives_interval": "5", "keepalives_count": "3"}
+# The server notices a client that vanished as soon, and not after two hours: it may hold the append lock.
+SERVER_KEEPALIVES: Final = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 # A statement that is cancelled while its commit waits for a synchronous standby ends well, with a warning from this
 # function (src/backend/replication/syncrep.c): it is committed here, and a failover may lose it.
 STANDBY_WAIT: Final = "SyncRepWaitForLSN"
@@ -158,6 +160,7 @@ def target(url: str, limits: Limits, *, application_name: str) -> str:
     options = (
         f"-c statement_timeout={limits.statement_timeout_ms} -c lock_timeout={limits.lock_timeout_ms}"
         f" -c idle_in_transaction_session_timeout={limits.statement_timeout_ms}"
+        f" {SERVER_KEEPALIVES}"
     )
     ours = {
         "application_name": application_name,

@@ -12,10 +12,12 @@ from psycopg import AsyncConnection
 
 from audit.derived import COLUMNS
 from audit.errors import NotFound
+from audit.extent import Extent
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
 from audit.ports import Batch, Cosigned, Head, Row, Stored, Unclosed
 from audit.postgres.ahead import Values, pages
 from audit.postgres.connections import GRACE_MS, Connections, Limits, target
+from audit.postgres.extent import EXTENT, extent_of
 
 NAME: Final = "medai reader"
 MAX_LEAF_HASHES: Final = 65_536
@@ -179,6 +181,10 @@ class PostgresReader:
         if not rows:
             raise NotFound(f"ledger: no batch ends at size {size} or before")
         return _batch(rows[0])
+
+    async def extent(self) -> Extent:
+        (row,) = await self._rows(EXTENT, ())
+        return extent_of(row)
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}

@@ -5,15 +5,24 @@ from typing import Any, Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege
 
-from audit.errors import RecordRefused
+from audit.errors import DatabaseChanged, LedgerUnavailable, LogClosed, RecordRefused
 from audit.ports import Appended, Cosigned, Lease, Readiness
+from audit.postgres import closing
 from audit.postgres.connections import Connections, Limits
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
 CONNECTIONS: Final = 2
 # Binary parameters and results: text would send every byte of a record as two digits.
 APPEND: Final = "SELECT * FROM ledger.append(%b::bigint, %b::uuid[], %b::bytea[])"
+# The same on one timeline alone, whose number is how a WAL file's name begins. `append` takes its size from the row
+# that says so: where there is none, it is not called. In one statement: a pooler may take the next to another server.
+APPEND_ON: Final = """
+    SELECT a.* FROM (
+        SELECT %b::bigint AS known WHERE starts_with(pg_walfile_name(pg_current_wal_insert_lsn()), %t) OFFSET 0
+    ) AS same, ledger.append(known, %b::uuid[], %b::bytea[]) AS a
+"""
 PUBLISH: Final = "SELECT ledger.publish(%b::bigint, %b::bytea)"
 LEASE: Final = "SELECT held, term, remaining_ms FROM ledger.lease(%t, %b::uuid, %b::integer)"
 RELEASE: Final = "SELECT ledger.release(%t, %b::uuid)"
@@ -40,10 +49,23 @@ class PostgresStore:
         )
         self._connections = Connections(url, limits, application_name="medai writer")
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         if not 0 < len(records) == len(event_ids):
             raise RecordRefused(f"append: expected as many records as ids, got {len(records)} and {len(event_ids)}")
-        row = await self._row(APPEND, (known_size, list(event_ids), list(records)))
+        sent = (list(event_ids), list(records))
+        if timeline is None:
+            row = await self._found(APPEND, (known_size, *sent))
+        else:
+            row = await self._found(APPEND_ON, (known_size, f"{timeline:08X}", *sent))
+        if row is None:
+            raise DatabaseChanged(f"database: it is not on timeline {timeline} any more; check it, then write")
         first, before, after, chain, between, leaves = row
         return Appended(
             first=first,
@@ -82,10 +104,26 @@ class PostgresStore:
         await self._connections.close()
 
     async def _row(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...]:
-        async def work(connection: AsyncConnection[Any]) -> tuple[Any, ...]:
+        row = await self._found(statement, parameters)
+        assert row is not None  # each statement is a function's one row
+        return row
+
+    async def _found(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        async def work(connection: AsyncConnection[Any]) -> tuple[Any, ...] | None:
             cursor = await connection.execute(statement, parameters, binary=True)
             row: tuple[Any, ...] | None = await cursor.fetchone()
-            assert row is not None  # each statement is a function's one row
             return row
 
-        return await self._connections.run(work)
+        try:
+            return await self._connections.run(work)
+        except LedgerUnavailable as error:
+            if statement != closing.WHY and isinstance(error.__cause__, InsufficientPrivilege):
+                await self._require_open(error)
+            raise
+
+    async def _require_open(self, refused: LedgerUnavailable) -> None:
+        """Raises `LogClosed` where the login may not write because nobody may any more."""
+        found = await self._found(closing.WHY, ())
+        if found is not None and str(found[0]).startswith(closing.MARK):
+            successor = str(found[0]).removeprefix(closing.MARK)
+            raise LogClosed(f"database: this log was closed for good; {successor} continues it") from refused

@@ -204,7 +204,8 @@ class Connection(asyncio.Protocol):
         try:
             answer = await self._server.answer(asked)
         except Exception:  # whatever it is, the client is told, and the server goes on; the loop's handler prints it
-            self._refuse(refused(500, "the witness failed"))
+            self._write(refused(500, "the witness failed"))
+            self._close()
             raise
         keep = self._keep and not self._ending
         self._write(answer, "keep-alive" if keep else "close")

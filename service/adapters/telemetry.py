@@ -102,6 +102,24 @@ class Telemetry:
         self._ledger_events = Counter(
             "medai_ledger_events_total", "What the ledger met.", ("event",), registry=registry
         )
+        # Whoever leads says these: the largest of all processes is the truth, also after another took over.
+        self._anchor_size = _largest("medai_anchor_size", "Records that the anchor covers.", "anchor", registry)
+        self._anchor_time = _largest(
+            "medai_anchor_timestamp_seconds", "When the anchor last covered all that was signed.", "anchor", registry
+        )
+        self._anchor_failures = Counter(
+            "medai_anchor_failures_total", "Checkpoints that were not anchored.", ("anchor", "reason"), registry=registry
+        )
+        self._witness_size = _largest("medai_witness_size", "Records that the witness cosigned.", "witness", registry)
+        self._witness_time = _largest(
+            "medai_witness_timestamp_seconds", "When the witness last cosigned.", "witness", registry
+        )
+        self._witness_failures = Counter(
+            "medai_witness_failures_total", "Cosignatures that did not come.", ("witness", "reason"), registry=registry
+        )
+        self._attested_size = _largest(
+            "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
+        )
 
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
@@ -129,6 +147,23 @@ class Telemetry:
         self._batch_records.observe(records)
         self._commit_seconds.observe(commit_us / 1_000_000)
 
+    def anchored(self, anchor: str, size: int) -> None:
+        self._anchor_size.labels(anchor).set(size)
+        self._anchor_time.labels(anchor).set_to_current_time()
+
+    def anchor_failed(self, anchor: str, reason: str) -> None:
+        self._anchor_failures.labels(anchor, reason).inc()
+
+    def witnessed(self, witness: str, size: int) -> None:
+        self._witness_size.labels(witness).set(size)
+        self._witness_time.labels(witness).set_to_current_time()
+
+    def witness_failed(self, witness: str, reason: str) -> None:
+        self._witness_failures.labels(witness, reason).inc()
+
+    def attested(self, size: int) -> None:
+        self._attested_size.set(size)
+
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
@@ -140,6 +175,10 @@ class Telemetry:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the package's own types end here
         return generate_latest(registry)
+
+
+def _largest(name: str, what: str, label: str | None, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, what, (label,) if label else (), multiprocess_mode="max", registry=registry)
 
 
 def _origin(error: BaseException) -> str:

@@ -37,8 +37,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     clock: Clock
     policy: Policy
     process_id: UUID
-    version: bytes
-    """The body of `/version`."""
+    version: Callable[[], bytes]
+    """The body of `/version` as it is now."""
     unready: Callable[[], str | None]
     """Why no finding could be given now, or None."""
 

@@ -4,6 +4,8 @@ Nothing here is trusted by its readers: all of it is held to a signature that th
 served that was not committed, and no proof leads anywhere but to a checkpoint that was signed.
 """
 
+import asyncio
+import gzip
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -21,6 +23,7 @@ from service.errors import LogUnavailable, NotSigned, Overloaded
 from service.http.policy import Policy
 
 Result = TypeVar("Result")
+GZIP_LEVEL: Final = 1  # records are digests and ids for the most part: higher levels take longer and gain little
 
 
 class Cut(Struct, frozen=True, kw_only=True):
@@ -59,6 +62,12 @@ class PublicLog:
         """A hash tile or an entry bundle. Raises `NotFoundException` for one that is not there yet."""
         with self._place():
             return await _read(lambda: self._cut(wanted))
+
+    async def packed(self, wanted: Tile) -> bytes:
+        """An entry bundle, compressed (RFC 1952). Raises `NotFoundException` for one that is not there yet."""
+        with self._place():
+            body = (await _read(lambda: self._cut(wanted))).body
+            return await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL, mtime=0)
 
     async def inclusion(self, index: int, size: int | None) -> tuple[int, tree.Inclusion, Signed]:
         """The proof of record `index` in the tree of `size`, by default of the checkpoint that it leads to; the size,

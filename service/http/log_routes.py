@@ -7,8 +7,6 @@ GET /audit/proof/inclusion?index=N[&size=M]            each on record
 GET /audit/proof/consistency?old=M[&new=N]             each on record
 """
 
-import asyncio
-import gzip
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -34,7 +32,7 @@ JSON: Final = "application/json"
 
 # C2SP tlog-tiles: a checkpoint is not to be cached beyond a few seconds; a new one is published every second.
 FRESH: Final = "public, max-age=1"
-# RFC 8246: never asked for again. A year is what RFC 9111 section 5.2.2.1 caches take for ever.
+# RFC 8246: as long as it is fresh, and it is for a year, nobody asks whether it is still the same.
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # Its bytes never change either, but soon nobody asks for this width any more.
 FOR_A_WHILE: Final = "public, max-age=60"
@@ -43,7 +41,6 @@ UNSIGNED: Final = "no-store"
 PRIVATE: Final = "private"
 
 _PUBLIC: Final = {"record": "window"}
-_GZIP_LEVEL: Final = 1  # records are digests and ids for the most part: higher levels take longer and gain little
 
 
 def routes(log: PublicLog, callers: Rates) -> list[HTTPRouteHandler]:
@@ -71,13 +68,12 @@ def _entries(log: PublicLog, callers: Rates) -> HTTPRouteHandler:
     async def entries(scope: Scope) -> Response[bytes]:
         callers.take(case_of(scope).caller)
         wanted = _tile(scope)
-        body = (await log.tile(wanted)).body
         headers = {"cache-control": PRIVATE, "vary": "accept-encoding"}
         # C2SP tlog-tiles: bundles should be compressed at the HTTP layer.
         if _takes_gzip(scope):
-            body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
-            headers["content-encoding"] = "gzip"
-        return Response(body, media_type=TILE_TYPE, headers=headers)
+            headers |= {"content-encoding": "gzip"}
+            return Response(await log.packed(wanted), media_type=TILE_TYPE, headers=headers)
+        return Response((await log.tile(wanted)).body, media_type=TILE_TYPE, headers=headers)
 
     return entries
 

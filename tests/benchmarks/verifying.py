@@ -95,7 +95,7 @@ def _verify(log: Log, size: int, *, processes: int, schema: bool) -> float:
         verification.verify(
             functools.partial(PostgresReader, log.reader_url),
             log.signer().verifier,
-            log.anchor().all(),
+            log.anchor(),
             processes=processes,
             schema=schema,
         )

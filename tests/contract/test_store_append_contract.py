@@ -5,6 +5,7 @@ import pytest
 from audit import chain, merkle, record
 from audit.errors import (
     CallerBehind,
+    DatabaseChanged,
     LedgerExists,
     LedgerForked,
     LedgerNotInitialised,
@@ -71,6 +72,18 @@ async def test_what_others_wrote_since_is_given_back(begun, entries):
     answer = await begun.store.append(1, *entries.batch(2))
     assert answer.first == 6
     assert answer.between == tuple(merkle.leaf_hash(body) for body in others[1])
+
+
+async def test_on_the_timeline_that_the_caller_names_a_batch_is_written(begun, entries):
+    timeline = (await begun.store.ready()).timeline
+    assert (await begun.store.append(1, *entries.batch(2), timeline=timeline)).first == 1
+
+
+async def test_on_another_timeline_than_the_caller_names_nothing_is_written(begun, entries):
+    timeline = (await begun.store.ready()).timeline
+    with pytest.raises(DatabaseChanged):
+        await begun.store.append(1, *entries.batch(2), timeline=timeline + 1)
+    assert (await begun.reader.head()).size == 1
 
 
 async def test_a_caller_that_is_up_to_date_is_given_nothing_back(begun, entries):

@@ -276,9 +276,9 @@ def test_a_signed_checkpoint_is_anchored_while_the_next_commit_is_under_way(stor
         await ledger.append(entries.request())
         append, go_on = world.store.append, asyncio.Event()
 
-        async def slow(*arguments: object) -> Appended:
+        async def slow(*arguments: object, timeline: int | None) -> Appended:
             await go_on.wait()
-            return await append(*arguments)  # type: ignore[arg-type]  # as they came
+            return await append(*arguments, timeline=timeline)  # type: ignore[arg-type]  # as they came
 
         world.store.append = slow  # type: ignore[method-assign, assignment]  # a store that takes its time
         waiting = asyncio.create_task(ledger.append(entries.request()))

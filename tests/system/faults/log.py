@@ -61,8 +61,15 @@ class Divided(PostgresStore):
         super().__init__(others, **_timeouts(QUICK))
         self.appends = appends
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
-        return await self.appends.append(known_size, event_ids, records)
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
+        return await self.appends.append(known_size, event_ids, records, timeline=timeline)
 
     async def close(self) -> None:
         await self.appends.close()
@@ -152,7 +159,7 @@ class Log:
     async def verify(self) -> verification.Report:
         """As `medai audit verify` does."""
         return await verification.verify(
-            functools.partial(PostgresReader, self.reader_url), self.signer.verifier, self.anchor.all(), processes=1
+            functools.partial(PostgresReader, self.reader_url), self.signer.verifier, self.anchor, processes=1
         )
 
     def _is_kept(self, proven: Proven, stored: Stored | None) -> bool:
