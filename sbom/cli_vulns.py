@@ -10,29 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
-
-from sbom import feeds, schema, vex, vulnerabilities
+from sbom import feeds, lockfile, report, schema, standards, vex, vulnerabilities
 from sbom.errors import FeedUnusable, SbomError
-from sbom.feeds import Feed
-from sbom.vex import Judged
+from sbom.report import Report
+from sbom.vulnerabilities import Feed, Finding
 
 EXIT_OPEN: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNCHECKED: Final = 3
-
-
-class Report(Struct, frozen=True, kw_only=True):
-    """What was looked up, in what, and what came of it."""
-
-    sbom: str
-    release: str
-    today: dt.date
-    audited: int
-    feeds: tuple[Feed, ...]
-    findings: tuple[Judged, ...]
-    open: int
 
 
 def vulns(arguments: Sequence[str]) -> int:
@@ -44,24 +29,25 @@ def vulns(arguments: Sequence[str]) -> int:
     parser.add_argument("--kev", type=Path, help="CISA's known_exploited_vulnerabilities.json")
     parser.add_argument("--epss", type=Path, help="FIRST's EPSS scores, CSV or .gz")
     parser.add_argument("--vex", type=Path, help="what was decided (sbom/vex.toml)")
+    parser.add_argument("--lock", type=Path, help="every distribution pinned here must have been looked up")
     parser.add_argument("--expect", type=int, help="at least so many components must have been looked up")
     parser.add_argument("--max-age-days", type=int, default=7, help="how old a feed may be (default: 7)")
     parser.add_argument("--today", type=dt.date.fromisoformat, help="the day to judge by (default: today, UTC)")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     given = parser.parse_args(arguments)
     try:
-        report = _report(given)
-    except FeedUnusable as error:
-        sys.stderr.write(f"medai: {error.code}: {error}\n")
-        return EXIT_UNCHECKED
-    except (SbomError, OSError) as error:
+        made = _report(given, given.today or dt.datetime.now(dt.UTC).date())
+    except (SbomError, OSError, UnicodeDecodeError) as error:
         sys.stderr.write(f"medai: {getattr(error, 'code', 'unusable')}: {error}\n")
         return EXIT_USAGE
     if given.json is not None:
         given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(report, order="sorted"), indent=2) + b"\n")
-    _show(report)
-    return EXIT_OPEN if report.open else 0
+        given.json.write_bytes(report.encode(made))
+    if not made.checked:
+        sys.stderr.write(f"medai: {FeedUnusable.code}: NOT CHECKED: {made.why_not}\n")
+        return EXIT_UNCHECKED
+    _show(made)
+    return EXIT_OPEN if made.open else 0
 
 
 def bundle(arguments: Sequence[str]) -> int:
@@ -84,51 +70,66 @@ def bundle(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _report(given: argparse.Namespace) -> Report:
-    today = given.today or dt.datetime.now(dt.UTC).date()
+def _report(given: argparse.Namespace, today: dt.date) -> Report:
     document = schema.require_valid(given.sbom.read_bytes(), strict=False)
-    components = feeds.audited(document)
-    if given.expect is not None and len(components) < given.expect:
-        raise FeedUnusable(f"{len(components)} components to look up, at least {given.expect} were expected")
-    if given.advisories is None:
-        found = feeds.online(components, osv_url=given.osv_url)
-        used: tuple[Feed, ...] = (_asked_today(today, len(components)),)
-    else:
-        told = feeds.offline(given.advisories, kev=given.kev, epss=given.epss)
-        feeds.require_fresh(told.feeds, today, given.max_age_days)
-        found, used = vulnerabilities.match(components, told.records, told.opinions), told.feeds
+    release = str((document.get("metadata", {}).get("component") or {}).get("version", ""))
+    serial = str(document.get("serialNumber", ""))
+    try:
+        audited, found, used = _looked_up(given, document, today)
+    except FeedUnusable as error:
+        return report.unchecked(str(error), sbom=serial, release=release, today=today)
     statements = vex.parse(given.vex.read_text("utf-8")) if given.vex else ()
-    release = str(document["metadata"].get("component", {}).get("version", ""))
     judged = vex.judge(found, statements, hashes=_hashes(document), release=release, today=today)
     return Report(
-        sbom=str(document.get("serialNumber", "")),
+        checked=True,
+        sbom=serial,
         release=release,
         today=today,
-        audited=len(components),
+        audited=audited,
         feeds=used,
         findings=judged,
         open=sum(each.closed_by is None for each in judged),
     )
 
 
-def _asked_today(today: dt.date, count: int) -> Feed:
-    return Feed(name="osv (asked for each component)", date=today, records=count)
+def _looked_up(
+    given: argparse.Namespace, document: dict[str, Any], today: dt.date
+) -> tuple[int, tuple[Finding, ...], tuple[Feed, ...]]:
+    """How many components were looked up, what was found, and in what. Raises `FeedUnusable` for anything less."""
+    components = feeds.audited(document)
+    if given.expect is not None and len(components) < given.expect:
+        raise FeedUnusable(f"{len(components)} components to look up, at least {given.expect} were expected")
+    if given.lock is not None:
+        there = {(each.name, each.version) for each in components}
+        pins = lockfile.parse(given.lock.read_text("utf-8"))
+        missed = [each.name for each in pins if each.marker is None and (each.name, each.version) not in there]
+        if missed:
+            raise FeedUnusable(f"pinned in {given.lock.name} and not looked up: {', '.join(missed)}")
+    if given.advisories is None:
+        opinions, used = feeds.opinions(given.kev, given.epss)
+        feeds.require_fresh(used, today, given.max_age_days)
+        found = vulnerabilities.weighed(feeds.online(components, osv_url=given.osv_url), opinions)
+        asked = Feed(name="osv, asked for each component", date=today, records=len(components))
+        return len(components), found, (asked, *used)
+    told = feeds.offline(given.advisories, kev=given.kev, epss=given.epss)
+    feeds.require_fresh(told.feeds, today, given.max_age_days)
+    return len(components), vulnerabilities.match(components, told.records, told.opinions), told.feeds
 
 
 def _hashes(document: dict[str, Any]) -> dict[str, str]:
     return {
         each["purl"]: digest["content"]
-        for each in document["components"]
+        for each in standards.walk(document.get("components", ()))
         if each.get("purl")
         for digest in each.get("hashes", ())
         if digest["alg"] == "SHA-256"
     }
 
 
-def _show(report: Report) -> None:
-    used = ", ".join(f"{each.name} of {each.date.isoformat()} ({each.records})" for each in report.feeds)
-    print(f"{report.audited} components looked up in {used}: {len(report.findings)} found, {report.open} open")
-    for each in report.findings:
+def _show(made: Report) -> None:
+    used = ", ".join(f"{each.name} of {each.date.isoformat()} ({each.records})" for each in made.feeds)
+    print(f"{made.audited} components looked up in {used}: {len(made.findings)} found, {made.open} open")
+    for each in made.findings:
         finding = each.finding
         marks = [
             *(["known to be exploited"] if finding.exploited else []),

@@ -21,7 +21,9 @@ import yaml
 from msgspec import Struct
 
 from sbom.errors import DocumentInvalid, FeedUnusable
-from sbom.vulnerabilities import Audited, Feeds, Finding
+from sbom.lockfile import normalise
+from sbom.standards import walk
+from sbom.vulnerabilities import Audited, Feed, Feeds, Finding
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "medai.vulnerability-bundle/1"
@@ -29,14 +31,6 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 MAX_RECORDS: Final = 2_000_000
 TIMEOUT_S: Final = 600
 _OURS: Final = ("kev.json", "epss.csv", MANIFEST)
-
-
-class Feed(Struct, frozen=True, kw_only=True):
-    """A feed that was used, the day that it is of, and how many records it holds."""
-
-    name: str
-    date: dt.date
-    records: int
 
 
 class Advisories(Struct, frozen=True, kw_only=True):
@@ -55,19 +49,29 @@ def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     if not records:
         raise FeedUnusable(f"{source.name}: no advisory in it; none found in nothing means nothing")
     newest = dated or max(_day(str(each.get("modified", "")), source.name) for each in records)
-    feeds = [Feed(name="osv", date=newest, records=len(records))]
+    opinions, used = _opinions(
+        kev.read_bytes() if kev else files.get("kev.json"), epss.read_bytes() if epss else files.get("epss.csv")
+    )
+    feeds = (Feed(name="osv", date=newest, records=len(records)), *used)
+    return Advisories(records=records, opinions=opinions, feeds=feeds)
+
+
+def opinions(kev: Path | None, epss: Path | None) -> tuple[Feeds, tuple[Feed, ...]]:
+    """Who is known to exploit what, and how probable it is, with the day of each."""
+    return _opinions(kev.read_bytes() if kev else None, epss.read_bytes() if epss else None)
+
+
+def _opinions(kev: bytes | None, epss: bytes | None) -> tuple[Feeds, tuple[Feed, ...]]:
     exploited: frozenset[str] = frozenset()
     probabilities: dict[str, int] = {}
-    kev_text = kev.read_bytes() if kev else files.get("kev.json")
-    if kev_text is not None:
-        exploited, day = _kev(kev_text)
-        feeds.append(Feed(name="kev", date=day, records=len(exploited)))
-    epss_text = epss.read_bytes() if epss else files.get("epss.csv")
-    if epss_text is not None:
-        probabilities, day = _epss(epss_text)
-        feeds.append(Feed(name="epss", date=day, records=len(probabilities)))
-    opinions = Feeds(exploited=exploited, epss_ppm=probabilities)
-    return Advisories(records=records, opinions=opinions, feeds=tuple(feeds))
+    used = []
+    if kev is not None:
+        exploited, day = _kev(kev)
+        used.append(Feed(name="kev", date=day, records=len(exploited)))
+    if epss is not None:
+        probabilities, day = _epss(epss)
+        used.append(Feed(name="epss", date=day, records=len(probabilities)))
+    return Feeds(exploited=exploited, epss_ppm=probabilities), tuple(used)
 
 
 def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> None:
@@ -229,12 +233,15 @@ def _day(text: str, what: str) -> dt.date:
 
 
 def audited(document: Mapping[str, Any]) -> tuple[Audited, ...]:
-    """The Python components of a bill of materials that ship. Raises `DocumentInvalid` where there is none."""
-    found = tuple(
-        Audited(ref=each["purl"], name=each["name"], version=each["version"])
-        for each in document.get("components", ())
+    """The Python components of a bill of materials that ship. Raises where there is none, or one has no version."""
+    listed = [
+        each
+        for each in walk(document.get("components", ()))
         if str(each.get("purl", "")).startswith("pkg:pypi/") and each.get("scope", "required") != "excluded"
-    )
-    if not found:
+    ]
+    if not listed:
         raise DocumentInvalid("the bill of materials lists no Python package that ships: nothing would be audited")
-    return found
+    nameless = [str(each["purl"]) for each in listed if not each.get("version")]
+    if nameless:
+        raise FeedUnusable(f"{nameless[0]}: it has no version to look up")
+    return tuple(Audited(ref=each["purl"], name=normalise(each["name"]), version=each["version"]) for each in listed)

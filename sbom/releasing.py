@@ -112,7 +112,7 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
 
 
 def bound_packages(release: Release) -> dict[str, tuple[str, str]]:
-    """Version and digest of each distribution that the release binds, by name: as `installed.distributions` has them."""
+    """Version and digest of each distribution that the release binds, by name, as `installed.distributions` has it."""
     return {
         _name(each): (_version(each), each.annotations["installed"])
         for each in release.packages

@@ -42,7 +42,7 @@ class Document:
         self.raw = document
         metadata = document.get("metadata")
         self.metadata: Element = metadata if isinstance(metadata, dict) else {}
-        self.components = tuple(_walk(document.get("components", ())))
+        self.components = tuple(walk(document.get("components", ())))
         self.edges = {str(each["ref"]) for each in document.get("dependencies", ()) if isinstance(each, dict)}
         compositions = [each for each in document.get("compositions", ()) if isinstance(each, dict)]
         self.stated = {
@@ -100,12 +100,12 @@ def named(component: Element) -> str:
     return f"{component.get('name', '?')}{f' {version}' if version else ''}"
 
 
-def _walk(components: Any) -> Iterator[Element]:
+def walk(components: Any) -> Iterator[Element]:
     """Every component, those inside others included; files of a component are parts of it and no components."""
     for each in components if isinstance(components, Sequence) else ():
         if isinstance(each, dict) and each.get("type") != "file":
             yield each
-            yield from _walk(each.get("components", ()))
+            yield from walk(each.get("components", ()))
 
 
 def _text(value: object) -> bool:

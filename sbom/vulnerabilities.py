@@ -10,9 +10,11 @@ Ranked: known to be exploited (CISA KEV) first, then by the probability that the
 Pure.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
@@ -55,6 +57,14 @@ class Finding(Struct, frozen=True, kw_only=True):
     modified: str
 
 
+class Feed(Struct, frozen=True, kw_only=True):
+    """A feed that was used, the day that it is of, and how many records it holds."""
+
+    name: str
+    date: dt.date
+    records: int
+
+
 class Feeds(Struct, frozen=True, kw_only=True):
     """The optional second opinions, by CVE: those known to be exploited, and the probability that one will be."""
 
@@ -90,6 +100,17 @@ def rank(finding: Finding) -> tuple[object, ...]:
         finding.name,
         finding.id,
     )
+
+
+def weighed(findings: Iterable[Finding], feeds: Feeds) -> tuple[Finding, ...]:
+    """Findings of another's look-up with the second opinions, the most urgent first."""
+    made = []
+    for each in findings:
+        known_as = (each.id, *each.aliases)
+        epss = [feeds.epss_ppm[name] for name in known_as if name in feeds.epss_ppm]
+        exploited = not feeds.exploited.isdisjoint(known_as)
+        made.append(msgspec.structs.replace(each, exploited=exploited, epss_ppm=max(epss, default=None)))
+    return tuple(sorted(_without_twins(made), key=rank))
 
 
 def hit(version: str, affected: Mapping[str, Any]) -> Hit:

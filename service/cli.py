@@ -34,6 +34,18 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "proof"): ("audit.cli_proof", "proof", "print a record's receipt, upgraded to a cosigned one"),
     ("audit", "publish"): ("audit.cli_publish", "publish", "send the newest checkpoint to anchors and witnesses"),
     ("audit", "tiles"): ("audit.cli_tiles", "main", "write the log as static files: export DIR"),
+    ("sbom", "build"): ("sbom.cli", "build", "write the bill of materials (CycloneDX)"),
+    ("sbom", "check"): ("sbom.cli", "check", "judge a CycloneDX document by five standards"),
+    ("sbom", "vulns"): ("sbom.cli_vulns", "vulns", "look known vulnerabilities up"),
+    ("sbom", "bundle"): ("sbom.cli_vulns", "bundle", "pack advisories for a site without a network"),
+    ("sbom", "policy"): ("sbom.cli_policy", "judge", "hold what ships to the policy"),
+    ("sbom", "diff"): ("sbom.cli_policy", "diff", "what changed between two documents"),
+    ("sbom", "vex"): ("sbom.cli_policy", "exchange", "exchange decisions about vulnerabilities"),
+    ("release", "build"): ("sbom.cli_release", "build", "bind a release and sign it"),
+    ("release", "approve"): ("sbom.cli_release", "approve", "sign an approval of a release"),
+    ("release", "verify"): ("sbom.cli_release", "verify", "verify a release and its approvals"),
+    ("release", "show"): ("sbom.cli_release", "show", "what a record's release binds"),
+    ("release", "page"): ("sbom.cli_page", "page", "write the release page"),
 }
 
 EXIT_ALTERED: Final = 1
