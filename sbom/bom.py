@@ -28,6 +28,8 @@ class Product(Struct, frozen=True, kw_only=True):
     description: str
     commit: str | None
     made_at: str | None
+    author: Component | None = None
+    """Who says so, as a CycloneDX organisation; None where nobody was named."""
     tool_version: str
     """Of cyclonedx-bom, whose view of the environment is the start of this one."""
 
@@ -82,6 +84,8 @@ def _metadata(product: Product, parts: Parts) -> dict[str, Any]:
             *([{"name": "medai:git:commit", "value": product.commit}] if product.commit else []),
         ],
     }
+    if product.author is not None:
+        component["supplier"] = product.author
     tools = [
         {"type": "application", "name": "medai sbom", "version": product.version},
         {"type": "application", "name": "cyclonedx-bom", "version": product.tool_version},
@@ -92,6 +96,8 @@ def _metadata(product: Product, parts: Parts) -> dict[str, Any]:
         "lifecycles": [{"phase": "build"}],
         "properties": [{"name": "medai:known-unknown", "value": each} for each in parts.unknowns],
     }
+    if product.author is not None:
+        made["manufacturer"] = product.author
     return {**made, "timestamp": product.made_at} if product.made_at else made
 
 

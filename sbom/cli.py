@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from sbom import bom, collect, schema, standards
+from sbom import bom, collect, components, schema, standards
 from sbom.errors import DocumentInvalid, SbomError
 from sbom.standards import STANDARDS, Verdict
 
@@ -28,11 +28,23 @@ def build(arguments: Sequence[str]) -> int:
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="the environment's interpreter")
     parser.add_argument("--image-root", type=Path, help="an unpacked image, for its operating-system packages")
     parser.add_argument("--base-image", help="the image that ours is built on, NAME@sha256:HEX")
+    parser.add_argument("--all", action="store_true", help="what only builds and tests as well, marked as excluded")
+    parser.add_argument("--author", help="who makes the product and this document")
+    parser.add_argument("--author-email")
+    parser.add_argument("--author-url")
     parser.add_argument("--spec-version", choices=("1.6", "1.7"), default="1.6")
     given = parser.parse_args(arguments)
+    author = components.organisation(given.author, given.author_email, given.author_url) if given.author else None
     try:
         places = collect.Places(
-            project=given.project, python=given.python, image_root=given.image_root, base_image=given.base_image
+            project=given.project,
+            python=given.python,
+            image_root=given.image_root,
+            base_image=given.base_image,
+            author=components.organisation(given.author, given.author_email, given.author_url)
+            if given.author
+            else None,
+            extent="installed" if given.all else "shipped",
         )
         product, parts = collect.gather(places)
         document = bom.encode(bom.assemble(product, parts, spec_version=given.spec_version))

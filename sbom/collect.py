@@ -7,17 +7,19 @@ the locks; everything that it leaves out is added here.
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256, sha512
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct
+from packaging.requirements import Requirement
 
-from sbom import bom, components, distributions, licences, lockfile, native
+from sbom import bom, components, distributions, licences, lockfile, native, policy
 from sbom import installed as installed_digests
 from sbom.components import Component
 from sbom.distributions import Distribution, Installed
@@ -26,6 +28,7 @@ from sbom.errors import DocumentInvalid
 LOCKS: Final = ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock")
 """From what ships to what only tests: the first that pins a distribution decides its scope."""
 MODELS: Final = "service/models"
+POLICY: Final = "sbom/policy.toml"
 VENDORED: Final = "service/http/static/VENDORED.toml"
 TIMEOUT_S: Final = 300
 _BASE_IMAGE = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}").fullmatch
@@ -38,6 +41,10 @@ class Places(Struct, frozen=True, kw_only=True):
     python: Path
     image_root: Path | None = None
     base_image: str | None = None
+    author: Component | None = None
+    """Who makes the document and the product, as a CycloneDX organisation."""
+    extent: Literal["shipped", "installed"] = "shipped"
+    """What ships alone; or everything that is installed, what only builds and tests marked as excluded."""
 
 
 class Pieces(Struct, kw_only=True):
@@ -52,20 +59,21 @@ class Pieces(Struct, kw_only=True):
 def gather(places: Places) -> tuple[bom.Product, bom.Parts]:
     """Everything. Raises `DocumentInvalid` naming the file that cannot be read."""
     project = tomllib.loads((places.project / "pyproject.toml").read_text("utf-8"))
-    site = site_of(places.python)
     pieces = Pieces(components=[], depends={bom.ROOT: []}, complete=[], unknowns=[])
     views = _views(places)
-    _python(places, site, views, pieces)
-    _own(places.project, project, pieces)
+    _python(places, project, views, pieces)
+    _own(places, project, pieces)
     _models(places.project, pieces)
     _vendored(places.project, pieces)
     _platform(places, pieces)
+    _supported(places.project, pieces)
     product = bom.Product(
         name=project["project"]["name"],
         version=project["project"]["version"],
         description=project["project"]["description"],
         commit=_git(places.project, "rev-parse", "HEAD"),
         made_at=_made_at(places.project),
+        author=places.author,
         tool_version=version_of("cyclonedx-bom"),
     )
     parts = bom.Parts(
@@ -91,9 +99,9 @@ def _views(places: Places) -> dict[str, dict[str, Any]]:
 
 
 def _cyclonedx(kind: str, of: str) -> dict[str, Any]:
-    import sys
-
-    command = [sys.executable, "-m", "cyclonedx_py", kind, of, "--of", "JSON", "--sv", "1.6", "--output-reproducible"]
+    # Its own validation is skipped: what comes of its view is validated last.
+    command = [sys.executable, "-m", "cyclonedx_py", kind, of, "--of", "JSON", "--sv", "1.6"]
+    command += ["--output-reproducible", "--no-validate"]
     done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)  # nosec B603  # our own words
     if done.returncode != 0:
         raise DocumentInvalid(f"cyclonedx-bom could not read {of}: {done.stderr.decode(errors='replace')[-300:]}")
@@ -101,8 +109,9 @@ def _cyclonedx(kind: str, of: str) -> dict[str, Any]:
     return view
 
 
-def _python(places: Places, site: Path, views: Mapping[str, Mapping[str, Any]], pieces: Pieces) -> None:
+def _python(places: Places, project: Mapping[str, Any], views: Mapping[str, Mapping[str, Any]], pieces: Pieces) -> None:
     """Distributions, the native code in them, and the edges of both."""
+    site = site_of(places.python)
     pins = {
         lock: {pin.name: pin for pin in lockfile.parse((places.project / lock).read_text("utf-8"))}
         for lock in LOCKS
@@ -110,8 +119,12 @@ def _python(places: Places, site: Path, views: Mapping[str, Mapping[str, Any]], 
     }
     _agree(pins, views)
     installed = distributions.reports(site.parents[2] / distributions.REPORTS)
-    found = [each for each in distributions.environment(site) if not each.editable]
+    own = lockfile.normalise(project["project"]["name"])
+    found = [each for each in distributions.environment(site) if not each.editable and each.name != own]
+    if places.extent == "shipped":
+        found = [each for each in found if each.name in pins.get(LOCKS[0], {})]
     refs = {each.name: components.pypi_purl(each.name, each.version) for each in found}
+    direct = {lockfile.normalise(Requirement(each).name) for each in project["project"]["dependencies"]}
     for each in found:
         lock = next((name for name in pins if each.name in pins[name]), None)
         scope = "required" if lock == LOCKS[0] else "excluded"
@@ -127,7 +140,7 @@ def _python(places: Places, site: Path, views: Mapping[str, Mapping[str, Any]], 
         needs = [refs[name] for name in each.depends if name in refs]
         pieces.depends[refs[each.name]] = [*needs, *(str(one["bom-ref"]) for one in bundled)]
         pieces.complete.append(refs[each.name])
-        if lock == LOCKS[0] and each.name in _direct(places.project):
+        if lock == LOCKS[0] and each.name in direct:
             pieces.depends[bom.ROOT].append(refs[each.name])
     absent = sorted(set(pins.get(LOCKS[0], {})) - refs.keys())
     if absent:
@@ -156,16 +169,11 @@ def _checked(one: Distribution, was: Installed | None, pin: lockfile.Pin | None)
     return was
 
 
-def _direct(project: Path) -> set[str]:
-    said = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    return {lockfile.normalise(re.split(r"[\s\[<>=!~;]", each, maxsplit=1)[0]) for each in said}
-
-
-def _own(project: Path, said: Mapping[str, Any], pieces: Pieces) -> None:
+def _own(places: Places, said: Mapping[str, Any], pieces: Pieces) -> None:
     packages = [name for name in said["tool"]["setuptools"]["packages"] if "." not in name]
     for name in sorted({*packages, "migrations"}):
-        digest, count = installed_digests.tree(project / name)
-        made = components.own(name, said["project"]["version"], digest, count)
+        digest, count = installed_digests.tree(places.project / name)
+        made = components.own(name, said["project"]["version"], digest, count, places.author)
         pieces.components.append(made)
         pieces.depends[bom.ROOT].append(str(made["bom-ref"]))
 
@@ -197,9 +205,12 @@ def _platform(places: Places, pieces: Pieces) -> None:
         [executable, "-c", "import platform; print(platform.python_version())"],
         capture_output=True, text=True, timeout=TIMEOUT_S, check=True,
     ).stdout.strip()  # fmt: skip
-    made = components.interpreter(text, sha256(executable.read_bytes()).hexdigest())
+    content = executable.read_bytes()
+    made = components.interpreter(text, executable.name, sha256(content).hexdigest(), sha512(content).hexdigest())
     pieces.components.append(made)
     pieces.depends[bom.ROOT].append(str(made["bom-ref"]))
+    if places.author is None:
+        pieces.unknowns.append("the author of the document was not named")
     if places.base_image is None:
         pieces.unknowns.append("the base image was not named")
     elif _BASE_IMAGE(places.base_image) is None:
@@ -210,6 +221,14 @@ def _platform(places: Places, pieces: Pieces) -> None:
         pieces.unknowns.append("the image's root was not given: its operating-system packages are not listed")
         return
     _debian(places.image_root, pieces)
+
+
+def _supported(project: Path, pieces: Pieces) -> None:
+    """What the policy knows of each component's support, by the component's own author's word."""
+    path = project / POLICY
+    rules = policy.parse(path.read_text("utf-8")) if path.is_file() else policy.Policy()
+    known = [(each, policy.supported(rules, each)) for each in pieces.components]
+    pieces.components = [components.supported(each, said.level, said.end) if said else each for each, said in known]
 
 
 def _debian(root: Path, pieces: Pieces) -> None:

@@ -38,6 +38,19 @@ def unknown(component: Component, *fields: str) -> Component:
     return with_properties(component, [(UNKNOWN, field) for field in fields])
 
 
+# BSI's property taxonomy for CycloneDX (TR-03183-2): how the file that is delivered is to be read.
+WHEEL: Final = ("non-executable", "archive", "structured")
+NATIVE: Final = ("executable", "no archive", "structured")
+MODEL: Final = ("non-executable", "no archive", "structured")
+
+
+def delivered(component: Component, filename: str, kind: tuple[str, str, str]) -> Component:
+    """`component`, saying which file it is delivered as, and what kind of file that is."""
+    names = ("executable", "archive", "structured")
+    told = [(f"bsi:component:{name}", value) for name, value in zip(names, kind, strict=True)]
+    return with_properties(component, [("bsi:component:filename", filename), *told])
+
+
 def pypi_purl(name: str, version: str) -> str:
     return f"pkg:pypi/{name}@{quote(version)}"
 
@@ -61,17 +74,22 @@ def python(
         "externalReferences": _references(base),
     }
     if distribution.supplier is not None:
-        made["supplier"] = _organisation(distribution.supplier, distribution.supplier_email)
+        made["supplier"] = organisation(distribution.supplier, distribution.supplier_email)
     if licence is not None:
         made["licenses"] = [{"expression": licence.expression, "acknowledgement": "declared"}]
         made["evidence"] = _evidence(distribution, licence)
         made = with_properties(made, [("medai:licence:origin", licence.origin)])
     if installed is not None:
         made["hashes"] = hashes(installed.sha256, installed.sha512)
-        made = with_properties(made, [("medai:wheel", installed.file)])
+        made = delivered(made, installed.file, WHEEL)
     missing = [
         field
-        for field, known in (("supplier", distribution.supplier), ("licence", licence), ("hash", installed))
+        for field, known in (
+            ("supplier", distribution.supplier),
+            ("licence", licence),
+            ("hash", installed),
+            ("SHA-512", installed and installed.sha512),
+        )
         if known is None
     ]
     return _without_empty(unknown(made, *missing))
@@ -84,10 +102,12 @@ def native(file: NativeFile, owner_ref: str, scope: str) -> Component:
         "type": "application" if file.program else "library",
         "name": file.name,
         "scope": scope,
-        "hashes": hashes(file.sha256),
+        "purl": f"pkg:generic/{quote(file.name.lower())}?checksum=sha256:{file.sha256}",
+        "hashes": hashes(file.sha256, file.sha512),
         "evidence": {"occurrences": [{"location": file.path}]},
     }
     made = with_properties(made, [("medai:bundled-in", owner_ref)])
+    made = delivered(made, file.path.rsplit("/", 1)[-1], NATIVE)
     if file.abi is not None:
         made = with_properties(made, [("medai:abi-version", file.abi)])
     return unknown(made, "version", "supplier", "licence")
@@ -128,7 +148,7 @@ def model(card: Mapping[str, Any], sha512: str) -> Component:
         "licenses": [{"license": {"name": card["licence"], "acknowledgement": "declared"}}],
         "modelCard": cardinal,
     }
-    return unknown(made, "supplier")
+    return unknown(delivered(made, "model.onnx", MODEL), "supplier")
 
 
 def vendored(package: Mapping[str, Any], refs: Sequence[tuple[str, str]]) -> Component:
@@ -151,21 +171,23 @@ def vendored(package: Mapping[str, Any], refs: Sequence[tuple[str, str]]) -> Com
     return unknown(made, "supplier")
 
 
-def own(name: str, version: str, tree_sha256: str, files: int) -> Component:
-    """One of our own packages: the digest is over the list of its files' digests, as `release.tree` makes it."""
+def own(name: str, version: str, tree_sha256: str, files: int, supplier: Component | None) -> Component:
+    """One of our own packages: the digest is over the list of its files' digests, as `installed.tree` makes it."""
     made: Component = {
         "bom-ref": f"urn:medai-flow:package:{name}",
         "type": "library",
         "name": name,
         "version": version,
         "scope": "required",
+        "purl": f"pkg:generic/medai-flow/{name}@{quote(version)}",
     }
-    return unknown(
-        with_properties(made, [("medai:tree:sha256", tree_sha256), ("medai:tree:files", str(files))]), "licence"
-    )
+    if supplier is not None:
+        made["supplier"] = supplier
+    told = [("medai:tree:sha256", tree_sha256), ("medai:tree:files", str(files))]
+    return unknown(with_properties(made, told), "licence", *(() if supplier else ("supplier",)))
 
 
-def interpreter(version: str, sha256: str | None) -> Component:
+def interpreter(version: str, filename: str, sha256: str, sha512: str) -> Component:
     made: Component = {
         "bom-ref": f"pkg:generic/cpython@{version}",
         "type": "application",
@@ -177,9 +199,8 @@ def interpreter(version: str, sha256: str | None) -> Component:
         "supplier": {"name": "Python Software Foundation", "url": ["https://www.python.org/"]},
         "licenses": [{"expression": "Python-2.0.1", "acknowledgement": "declared"}],
     }
-    if sha256 is not None:
-        made["hashes"] = hashes(sha256)
-    return made
+    made["hashes"] = hashes(sha256, sha512)
+    return delivered(made, filename, NATIVE)
 
 
 def debian(package: Mapping[str, str], distribution: str) -> Component:
@@ -197,7 +218,7 @@ def debian(package: Mapping[str, str], distribution: str) -> Component:
     }
     if package.get("Maintainer"):
         maintainer, _, email = package["Maintainer"].partition("<")
-        made["supplier"] = _organisation(maintainer.strip(), email.rstrip("> ") or None)
+        made["supplier"] = organisation(maintainer.strip(), email.rstrip("> ") or None)
     return _without_empty(unknown(made, "licence", "hash"))
 
 
@@ -220,8 +241,18 @@ def hashes(sha256: str, sha512: str | None = None) -> list[dict[str, str]]:
     return found if sha512 is None else [*found, {"alg": "SHA-512", "content": sha512}]
 
 
-def _organisation(name: str, email: str | None) -> dict[str, Any]:
-    return {"name": name, "contact": [{"email": email}]} if email else {"name": name}
+def supported(component: Component, level: str, end: str) -> Component:
+    """`component` with its author's word on support, as the policy cites it."""
+    return with_properties(component, [("medai:support:level", level), ("medai:support:end", end)])
+
+
+def organisation(name: str, email: str | None, url: str | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": name}
+    if url:
+        made["url"] = [url]
+    if email:
+        made["contact"] = [{"email": email}]
+    return made
 
 
 def _references(base: Component) -> list[dict[str, str]]:

@@ -70,8 +70,10 @@ def reports(folder: Path) -> dict[str, Installed]:
     """What pip's reports in `folder` say was installed, by normalised name; a later report counts."""
     known: dict[str, Installed] = {}
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        beside = path.with_suffix(".sha512")
         try:
             report = json.loads(path.read_bytes())
+            longer = json.loads(beside.read_bytes()) if beside.is_file() else {}
             for entry in report["install"]:
                 name = normalise(entry["metadata"]["name"])
                 archive = entry["download_info"].get("archive_info")
@@ -81,6 +83,7 @@ def reports(folder: Path) -> dict[str, Installed]:
                     version=entry["metadata"]["version"],
                     file=unquote(urlsplit(entry["download_info"]["url"]).path.rsplit("/", 1)[-1]),
                     sha256=archive["hashes"]["sha256"],
+                    sha512=longer.get(archive["hashes"]["sha256"]),
                 )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DocumentInvalid(f"{path.name}: not a report of pip install (PEP 710 fields are missing)") from error

@@ -7,7 +7,7 @@ not known, and is said to be so.
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
+from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ class NativeFile(Struct, frozen=True, kw_only=True):
     abi: str | None
     path: str
     sha256: str
+    sha512: str
     program: bool
 
 
@@ -48,12 +49,14 @@ def _native(distribution: Distribution) -> Iterator[NativeFile]:
         library = _LIBRARY(path.name)
         if library is not None and _plain_module(path, packages):
             continue
+        content = path.read_bytes()
         yield NativeFile(
             owner=distribution.name,
             name=library["name"] if library else path.name,
             abi=library["abi"] if library else None,
             path=_relative(path, distribution.site),
-            sha256=sha256(path.read_bytes()).hexdigest(),
+            sha256=sha256(content).hexdigest(),
+            sha512=sha512(content).hexdigest(),
             program=library is None,
         )
 

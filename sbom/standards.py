@@ -43,13 +43,13 @@ class Document:
         metadata = document.get("metadata")
         self.metadata: Element = metadata if isinstance(metadata, dict) else {}
         self.components = tuple(walk(document.get("components", ())))
-        self.edges = {str(each["ref"]) for each in document.get("dependencies", ()) if isinstance(each, dict)}
-        compositions = [each for each in document.get("compositions", ()) if isinstance(each, dict)]
+        self.edges = {str(each.get("ref")) for each in objects(document, "dependencies")}
         self.stated = {
             str(ref)
-            for each in compositions
-            for ref in (*each.get("dependencies", ()), *each.get("assemblies", ()))
+            for each in objects(document, "compositions")
             if each.get("aggregate") not in (None, "not_specified")
+            for member in ("dependencies", "assemblies")
+            for ref in _list(each.get(member))
         }
 
 
@@ -102,10 +102,19 @@ def named(component: Element) -> str:
 
 def walk(components: Any) -> Iterator[Element]:
     """Every component, those inside others included; files of a component are parts of it and no components."""
-    for each in components if isinstance(components, Sequence) else ():
+    for each in _list(components):
         if isinstance(each, dict) and each.get("type") != "file":
             yield each
             yield from walk(each.get("components", ()))
+
+
+def objects(element: Element, member: str) -> tuple[Element, ...]:
+    """The objects of a member that should be a list of them, whatever it is."""
+    return tuple(each for each in _list(element.get(member)) if isinstance(each, dict))
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _text(value: object) -> bool:
@@ -116,16 +125,20 @@ def _supplier(component: Element, _: Document) -> bool:
     parties = [component.get(name) for name in ("supplier", "manufacturer")]
     if any(isinstance(each, dict) and _text(each.get("name")) for each in parties):
         return True
-    authors = component.get("authors", ())
-    return any(isinstance(each, dict) and _text(each.get("name")) for each in authors) or _text(component.get("author"))
+    authors = objects(component, "authors")
+    return any(_text(each.get("name")) for each in authors) or _text(component.get("author"))
 
 
 def _reachable(component: Element, _: Document) -> bool:
     """BSI: the creator by an e-mail address or, without one, a URL."""
-    parties = [*(component.get(name) for name in ("supplier", "manufacturer")), *component.get("authors", ())]
+    parties = [*(component.get(name) for name in ("supplier", "manufacturer")), *objects(component, "authors")]
     return any(
         isinstance(each, dict)
-        and (each.get("url") or _text(each.get("email")) or any(_text(c.get("email")) for c in each.get("contact", ())))
+        and (
+            any(map(_text, _list(each.get("url"))))
+            or _text(each.get("email"))
+            or any(_text(contact.get("email")) for contact in objects(each, "contact"))
+        )
         for each in parties
     )
 
@@ -146,30 +159,29 @@ def _edges_stated(component: Element, document: Document) -> bool:
 
 def _hash(algorithms: frozenset[str]) -> Callable[[Element, Document], bool]:
     def holds(component: Element, _: Document) -> bool:
+        # Of the component, or of the file that it is distributed as.
+        distributed = [each for each in objects(component, "externalReferences") if each.get("type") == "distribution"]
         return any(
-            isinstance(each, dict) and each.get("alg") in algorithms and _text(each.get("content"))
-            for each in component.get("hashes", ())
+            str(each.get("alg")) in algorithms and _text(each.get("content"))
+            for element in (component, *distributed)
+            for each in objects(element, "hashes")
         )
 
     return holds
 
 
 def _licence(component: Element, _: Document) -> bool:
-    for each in component.get("licenses", ()):
-        if isinstance(each, dict):
-            licence = each.get("license")
-            named = isinstance(licence, dict) and (_text(licence.get("id")) or _text(licence.get("name")))
-            if named or _text(each.get("expression")):
-                return True
+    for each in objects(component, "licenses"):
+        licence = each.get("license")
+        named = isinstance(licence, dict) and (_text(licence.get("id")) or _text(licence.get("name")))
+        if named or _text(each.get("expression")):
+            return True
     return False
 
 
 def _property(name: str) -> Callable[[Element, Document], bool]:
     def holds(component: Element, _: Document) -> bool:
-        return any(
-            isinstance(each, dict) and each.get("name") == name and _text(each.get("value"))
-            for each in component.get("properties", ())
-        )
+        return any(each.get("name") == name and _text(each.get("value")) for each in objects(component, "properties"))
 
     return holds
 
@@ -187,10 +199,7 @@ def _timestamp(_: Element, document: Document) -> bool:
 
 def _author(_: Element, document: Document) -> bool:
     metadata = document.metadata
-    authors = any(
-        isinstance(each, dict) and (_text(each.get("name")) or _text(each.get("email")))
-        for each in metadata.get("authors", ())
-    )
+    authors = any(_text(each.get("name")) or _text(each.get("email")) for each in objects(metadata, "authors"))
     parties = any(
         isinstance(metadata.get(name), dict) and _text(metadata[name].get("name"))
         for name in ("manufacturer", "manufacture", "supplier")
@@ -200,20 +209,17 @@ def _author(_: Element, document: Document) -> bool:
 
 def _author_reachable(_: Element, document: Document) -> bool:
     metadata = document.metadata
-    return _reachable({**metadata, "authors": metadata.get("authors", ())}, document)
+    return _reachable(metadata, document)
 
 
 def _tool(_: Element, document: Document) -> bool:
     tools = document.metadata.get("tools")
-    listed = tools.get("components", ()) if isinstance(tools, dict) else tools or ()
-    return any(isinstance(each, dict) and _text(each.get("name")) for each in listed)
+    listed = objects(tools, "components") if isinstance(tools, dict) else objects(document.metadata, "tools")
+    return any(_text(each.get("name")) for each in listed)
 
 
 def _context(_: Element, document: Document) -> bool:
-    return any(
-        isinstance(each, dict) and (_text(each.get("phase")) or _text(each.get("name")))
-        for each in document.metadata.get("lifecycles", ())
-    )
+    return any(_text(each.get("phase")) or _text(each.get("name")) for each in objects(document.metadata, "lifecycles"))
 
 
 def _recent_format(document: Element, _: Document) -> bool:
