@@ -41,9 +41,7 @@ def build(arguments: Sequence[str]) -> int:
             python=given.python,
             image_root=given.image_root,
             base_image=given.base_image,
-            author=components.organisation(given.author, given.author_email, given.author_url)
-            if given.author
-            else None,
+            author=author,
             extent="installed" if given.all else "shipped",
         )
         product, parts = collect.gather(places)

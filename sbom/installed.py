@@ -7,8 +7,9 @@ Standard library only: the service computes these at its start.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from hashlib import sha256
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from hashlib import file_digest, sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -45,30 +46,39 @@ def tree(folder: Path) -> tuple[str, int]:
     return sha256(b"".join(lines)).hexdigest(), len(files)
 
 
-def differences(
-    bound: Mapping[str, tuple[str, str]], there: Mapping[str, tuple[str, str]], *, extra_allowed: bool
-) -> Iterator[str]:
-    """A sentence for each distribution that is not as it was bound. Those besides may be `extra_allowed`: tools."""
-    for name in sorted(bound.keys() | there.keys()):
-        wanted, found = bound.get(name), there.get(name)
-        if wanted is None:
-            if not extra_allowed:
-                yield f"{name} is installed and not of the release"
-        elif found is None:
-            yield f"{name} {wanted[0]} is of the release and not installed"
-        elif found[0] != wanted[0]:
-            yield f"{name} is {found[0]}, in the release {wanted[0]}"
-        elif found[1] != wanted[1]:
-            yield f"{name} {found[0]} has other files than in the release"
+def altered(site: Path | None = None) -> Iterator[str]:
+    """A sentence for each file of a distribution that is not as its own RECORD says, or is gone: whoever swaps a file
+    need not touch the RECORD."""
+    found = metadata.distributions(path=[str(site)]) if site else metadata.distributions()
+    for each in found:
+        text = each.read_text("RECORD")
+        if text is None or "__editable__" in text:
+            continue
+        name = normalise(each.metadata["Name"])
+        for path, digest in _recorded(text):
+            file = Path(str(each.locate_file(path)))
+            if not file.is_file():
+                yield f"{name}: {path} is gone"
+            elif digest.startswith("sha256=") and not _is(file, digest.removeprefix("sha256=")):
+                yield f"{name}: {path} is not the file that was installed"
+
+
+def _is(file: Path, digest: str) -> bool:
+    """RECORD holds digests as URL-safe base64 without padding (PEP 376, the wheel specification)."""
+    with file.open("rb") as content:
+        found = file_digest(content, "sha256").digest()
+    return urlsafe_b64encode(found).rstrip(b"=").decode() == digest
 
 
 def _digest(record: str) -> str:
-    kept = sorted(
-        row[0] + "\0" + row[1]
-        for row in csv.reader(io.StringIO(record))
-        if row
-        and not row[0].startswith(("../", "/"))
-        and "__pycache__/" not in row[0]
-        and not (".dist-info/" in row[0] and row[0].rsplit("/", 1)[-1] in _NOTES)
-    )
+    kept = sorted(f"{path}\0{digest}" for path, digest in _recorded(record))
     return sha256("\n".join(kept).encode()).hexdigest()
+
+
+def _recorded(record: str) -> Iterator[tuple[str, str]]:
+    """Path and digest of each file that came in the wheel."""
+    for row in csv.reader(io.StringIO(record)):
+        if len(row) < 2 or row[0].startswith(("../", "/")) or "__pycache__/" in row[0]:
+            continue
+        if not (".dist-info/" in row[0] and row[0].rsplit("/", 1)[-1] in _NOTES):
+            yield row[0], row[1]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
-from sbom import distributions, dsse, installed, lockfile, statement
+from sbom import activation, distributions, dsse, installed, lockfile, statement
 from sbom.components import pypi_purl
 from sbom.errors import DocumentInvalid, EnvelopeInvalid, ReleaseInvalid, SbomError
 from sbom.statement import Approval, Release, Resource
@@ -111,25 +111,6 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
             yield f"{each.name}: other evidence than the release's"
 
 
-def bound_packages(release: Release) -> dict[str, tuple[str, str]]:
-    """Version and digest of each distribution that the release binds, by name, as `installed.distributions` has it."""
-    return {
-        _name(each): (_version(each), each.annotations["installed"])
-        for each in release.packages
-        if each.uri and each.uri.startswith("pkg:pypi/") and each.annotations and "installed" in each.annotations
-    }
-
-
-def bound_own(release: Release) -> dict[str, str]:
-    """The digest of each of our packages that the release binds."""
-    prefix = "urn:medai-flow:package:"
-    return {
-        each.uri.removeprefix(prefix): each.digest["medaiTree"]
-        for each in release.packages
-        if each.uri and each.uri.startswith(prefix)
-    }
-
-
 def models(project: Path) -> tuple[Resource, ...]:
     """Every model of the checkout, by its file's digest."""
     return tuple(
@@ -168,13 +149,9 @@ def private_key(path: Path) -> Ed25519PrivateKey:
 def public_keys(path: Path) -> tuple[Ed25519PublicKey, ...]:
     """The Ed25519 public keys of a PEM file, one after the other."""
     try:
-        blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", path.read_bytes(), re.DOTALL)
-        keys = [load_pem_public_key(block) for block in blocks]
-    except (ValueError, OSError) as error:
-        raise EnvelopeInvalid(f"{path}: not public keys in PEM") from error
-    if not keys or not all(isinstance(key, Ed25519PublicKey) for key in keys):
-        raise EnvelopeInvalid(f"{path}: expected one or more Ed25519 public keys in PEM")
-    return tuple(key for key in keys if isinstance(key, Ed25519PublicKey))
+        return activation.public_keys(path.read_bytes())
+    except (EnvelopeInvalid, OSError) as error:
+        raise EnvelopeInvalid(f"{path}: {error}") from error
 
 
 def _packages(sources: Sources) -> Iterator[Resource]:
@@ -201,7 +178,7 @@ def _packages(sources: Sources) -> Iterator[Resource]:
 
 def _own(project: Path) -> Iterator[Resource]:
     for name, digest in sorted(installed.own(project).items()):
-        yield Resource(uri=f"urn:medai-flow:package:{name}", digest={"medaiTree": digest})
+        yield Resource(uri=f"{activation.OWN_PREFIX}{name}", digest={"medaiTree": digest})
 
 
 def _file(path: Path) -> Resource:
@@ -219,16 +196,6 @@ def _evidence(path: Path, root: Path) -> Resource:
     kind = next((kind for suffix, kind in MEDIA_TYPES.items() if path.name.endswith(suffix)), None)
     digest = {"sha256": sha256(path.read_bytes()).hexdigest()}
     return Resource(name=path.relative_to(root).as_posix(), digest=digest, media_type=kind)
-
-
-def _name(resource: Resource) -> str:
-    return str(resource.uri).removeprefix("pkg:pypi/").rpartition("@")[0]
-
-
-def _version(resource: Resource) -> str:
-    from urllib.parse import unquote
-
-    return unquote(str(resource.uri).rpartition("@")[2])
 
 
 def _origin(project: Path) -> str:
