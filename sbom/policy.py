@@ -33,6 +33,8 @@ Rule = Literal[
 ]
 WARNINGS: Final = frozenset({"support_ends_soon"})
 """The rules that tell, and do not fail."""
+OWN: Final = "pkg:generic/medai-flow/"
+"""Our own packages: their licence is the product's, which is the owner's to choose."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
 Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -160,7 +162,9 @@ def _licence(policy: Policy, component: Element) -> list[Breach]:
     """One breach at most. Our own parts, models and bundled files carry the licence of what they are part of."""
     said = [each for each in component.get("licenses", ()) if isinstance(each, dict)]
     if not said:
-        needs = str(component.get("purl", "")).startswith("pkg:")
+        names = {each.get("name") for each in component.get("properties", ())}
+        purl = str(component.get("purl", ""))
+        needs = purl.startswith("pkg:") and "medai:bundled-in" not in names and not purl.startswith(OWN)
         return [_breach("licence_unknown", component, "no licence is known")] if needs else []
     expressions = [each["expression"] for each in said if "expression" in each]
     expressions += [each["license"]["id"] for each in said if "id" in each.get("license", {})]
@@ -176,6 +180,11 @@ def _licence(policy: Policy, component: Element) -> list[Breach]:
     if worst == "review":
         return [_breach("licence_review", component, f"{text} is in none of the lists")]
     return []
+
+
+def licence_verdict(policy: Policy, expression: str) -> Literal["allow", "review", "deny"]:
+    """What the policy makes of one SPDX expression."""
+    return _verdict(policy.licences, parsed(expression))
 
 
 _Verdict = Literal["allow", "review", "deny"]

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -27,8 +27,10 @@ MEDIA_TYPES: Final = {
     ".csv": "text/csv",
     ".xml": "application/xml",
 }
-SELF: Final = ("release.dsse.json", "release.html", "index.html", "manifest.json")
+SELF: Final = ("release.dsse.json", "release.html", "index.html", "manifest.json", "gate.json", "development.pub.pem")
 """Evidence that is made from the statement, and so cannot be in it."""
+APPROVALS: Final = "approvals"
+"""The folder of approvals beside the evidence: they name the statement, and so come after it."""
 _IMAGE = re.compile(r"(?P<name>[^@\s]+)@sha256:(?P<digest>[0-9a-f]{64})").fullmatch
 _REVISION = re.compile(r'^(revision|down_revision)(?:\s*:[^=]+)?\s*=\s*(?:"([^"]*)"|None)', re.MULTILINE).finditer
 
@@ -43,6 +45,7 @@ class Sources(Struct, frozen=True, kw_only=True):
     images: tuple[str, ...]
     builder: str
     invocation: dict[str, str]
+    work_tree: Literal["must be its commit", "may differ"] = "must be its commit"
 
 
 class Approved(Struct, frozen=True, kw_only=True):
@@ -56,7 +59,7 @@ def collect(sources: Sources) -> Release:
     """The release as it is here. Raises `ReleaseInvalid` for a work tree that is not what its commit says."""
     project = sources.project
     dirty = _git(project, "status", "--porcelain", "--untracked-files=no")
-    if dirty:
+    if dirty and sources.work_tree == "must be its commit":
         raise ReleaseInvalid(f"release: the work tree is not its commit: {dirty.splitlines()[0].strip()} and others")
     said = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     return Release(
@@ -68,14 +71,19 @@ def collect(sources: Sources) -> Release:
         packages=(*_packages(sources), *_own(project)),
         models=models(project),
         locks=(_file(project / LOCK),),
-        evidence=tuple(
-            _evidence(path, sources.evidence)
-            for path in sorted(sources.evidence.rglob("*"))
-            if path.is_file() and path.name not in SELF
-        ),
+        evidence=tuple(_evidence(path, sources.evidence) for path in bound_files(sources.evidence)),
         builder=sources.builder,
-        invocation=sources.invocation,
+        invocation={**sources.invocation, **({"work_tree": "differs from its commit"} if dirty else {})},
     )
+
+
+def bound_files(evidence: Path) -> list[Path]:
+    """The files of evidence that a statement binds."""
+    return [
+        path
+        for path in sorted(evidence.rglob("*"))
+        if path.is_file() and path.name not in SELF and path.parent != evidence / APPROVALS
+    ]
 
 
 def approvals(

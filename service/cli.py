@@ -45,7 +45,8 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("release", "approve"): ("sbom.cli_release", "approve", "sign an approval of a release"),
     ("release", "verify"): ("sbom.cli_release", "verify", "verify a release and its approvals"),
     ("release", "show"): ("sbom.cli_release", "show", "what a record's release binds"),
-    ("release", "page"): ("sbom.cli_page", "page", "write the release page"),
+    ("release", "evidence"): ("sbom.cli_page", "make", "make what a release is decided by, and bind it"),
+    ("release", "page"): ("sbom.cli_page", "page", "make the release page anew, with its approvals"),
 }
 
 EXIT_ALTERED: Final = 1
