@@ -22,8 +22,8 @@ from packaging.requirements import Requirement
 from sbom import bom, components, distributions, licences, lockfile, native, policy
 from sbom import installed as installed_digests
 from sbom.components import Component
-from sbom.distributions import Distribution, Installed
 from sbom.errors import DocumentInvalid
+from sbom.found import Distribution, Installed
 
 LOCKS: Final = ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock")
 """From what ships to what only tests: the first that pins a distribution decides its scope."""

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from sbom.distributions import Distribution, Installed
+from sbom.found import Distribution, Installed, NativeFile
 from sbom.licences import Licence
-from sbom.native import NativeFile
 
 Component = dict[str, Any]
 

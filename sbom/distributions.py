@@ -11,50 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from msgspec import Struct
 from packaging.markers import Marker, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 
 from sbom.errors import DocumentInvalid
+from sbom.found import Distribution, Installed, LicenceFile
 from sbom.lockfile import normalise
 
 REPORTS: Final = "install-reports"
 """The folder of pip's reports inside an environment: one a run, in the order of their names."""
-
-
-class LicenceFile(Struct, frozen=True, kw_only=True):
-    """A licence's text as the distribution carries it: its path in the distribution's folder, and the text."""
-
-    path: str
-    text: str
-
-
-class Distribution(Struct, frozen=True, kw_only=True):
-    """One installed distribution. `depends` are the normalised names that its metadata asks for in this environment."""
-
-    name: str
-    version: str
-    summary: str
-    licence_expression: str | None
-    licence: str | None
-    classifiers: tuple[str, ...]
-    licence_files: tuple[LicenceFile, ...]
-    supplier: str | None
-    supplier_email: str | None
-    depends: tuple[str, ...]
-    files: tuple[Path, ...]
-    """Where its files are; only those that exist."""
-    site: Path
-    editable: bool
-
-
-class Installed(Struct, frozen=True, kw_only=True):
-    """What pip installed: the file's name and SHA-256; SHA-512 where the file was at hand."""
-
-    version: str
-    file: str
-    sha256: str
-    sha512: str | None = None
 
 
 def environment(site: Path) -> tuple[Distribution, ...]:
@@ -142,8 +107,8 @@ def _read(
         supplier=supplier,
         supplier_email=email,
         depends=tuple(sorted((wanted & known) - {name})),
-        files=tuple(path for path in located if path.is_file()),
-        site=site,
+        files=tuple(str(path) for path in located if path.is_file()),
+        site=str(site),
         editable="__editable__" in " ".join(path.name for path in located) or _direct(one),
     )
 

@@ -15,7 +15,7 @@ from boolean import Expression, ParseError
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
 from msgspec import Struct
 
-from sbom.distributions import Distribution, LicenceFile
+from sbom.found import Distribution, LicenceFile
 
 Origin = Literal["License-Expression", "License", "Classifier", "licence text"]
 

@@ -11,26 +11,12 @@ from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-
-from sbom.distributions import Distribution
+from sbom.found import Distribution, NativeFile
 
 ELF: Final = b"\x7fELF"
 _MODULE = re.compile(r"\.(cpython-\d+[a-z]*-[^.]+|abi3)\.so$").search
 # auditwheel appends a digest to the name: libpng16-1d1ba958.so.16.58.0; some have two.
 _LIBRARY = re.compile(r"(?P<name>.+?)(?:-[0-9a-f]{8}){0,2}\.so(?:\.(?P<abi>[0-9][0-9.a-z]*))?").fullmatch
-
-
-class NativeFile(Struct, frozen=True, kw_only=True):
-    """A library or program in a distribution; `path` is relative to the folder of installed packages."""
-
-    owner: str
-    name: str
-    abi: str | None
-    path: str
-    sha256: str
-    sha512: str
-    program: bool
 
 
 def of(distribution: Distribution) -> tuple[NativeFile, ...]:
@@ -39,8 +25,9 @@ def of(distribution: Distribution) -> tuple[NativeFile, ...]:
 
 
 def _native(distribution: Distribution) -> Iterator[NativeFile]:
-    packages = {path.name for path in distribution.site.iterdir() if path.is_dir()}
-    for path in distribution.files:
+    site = Path(distribution.site)
+    packages = {path.name for path in site.iterdir() if path.is_dir()}
+    for path in map(Path, distribution.files):
         with path.open("rb") as file:
             if file.read(4) != ELF:
                 continue
@@ -54,7 +41,7 @@ def _native(distribution: Distribution) -> Iterator[NativeFile]:
             owner=distribution.name,
             name=library["name"] if library else path.name,
             abi=library["abi"] if library else None,
-            path=_relative(path, distribution.site),
+            path=_relative(path, site),
             sha256=sha256(content).hexdigest(),
             sha512=sha512(content).hexdigest(),
             program=library is None,
