@@ -17,13 +17,14 @@ LOCK = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsaf
 	--no-emit-find-links --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench lock clean
+.PHONY: help demo serve test evidence lint format bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    install, start everything, send studies, verify every answer, show that an altered one is found'
 	@echo 'make serve   keep the service on 127.0.0.1:8080 with a PostgreSQL of its own under $(MEDAI_HOME)/'
 	@echo 'make test    run the whole test suite (ARGS="-k word" for a part of it)'
+	@echo 'make evidence  make what a release is decided by in build/evidence (RELEASE_KEY=file signs it; ARGS="--advisories F")'
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
 	@echo 'make bench   measure (some six minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
@@ -39,6 +40,10 @@ serve: .venv/.demo .venv/.project
 
 test: .venv/.dev .venv/.project
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What the last run of the tests left is in it. Offline and without advisories it says that nothing was checked.
+evidence: .venv/.dev .venv/.project
+	@RELEASE_KEY='$(RELEASE_KEY)' sh .ci/evidence $(ARGS)
 
 lint: .venv/.dev .venv/.project
 	$(BIN)/ruff check .
