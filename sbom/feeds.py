@@ -11,6 +11,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -28,6 +29,8 @@ from sbom.vulnerabilities import Audited, Feed, Feeds, Finding
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "medai.vulnerability-bundle/1"
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""Of all records of a source together, unpacked."""
 MAX_RECORDS: Final = 2_000_000
 TIMEOUT_S: Final = 600
 _OURS: Final = ("kev.json", "epss.csv", MANIFEST)
@@ -43,7 +46,7 @@ class Advisories(Struct, frozen=True, kw_only=True):
 
 def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     """The records of a folder, a zip, or a bundle. Raises `FeedUnusable` for what cannot be relied on."""
-    files = dict(_files(source))
+    files = _read(source)
     dated = _manifest(files)
     records = tuple(_record(name, text) for name, text in sorted(files.items()) if name.rsplit("/", 1)[-1] not in _OURS)
     if not records:
@@ -88,7 +91,7 @@ def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> N
 
 def bundle(target: Path, source: Path, *, kev: Path | None, epss: Path | None, date: dt.date) -> int:
     """Write a zip that carries everything to a site without a network; the same input gives the same bytes."""
-    files = {f"osv/{name}": text for name, text in _files(source)}
+    files = {f"osv/{name}": text for name, text in _read(source).items()}
     if kev:
         files["kev.json"] = kev.read_bytes()
     if epss:
@@ -107,11 +110,22 @@ def online(components: Sequence[Audited], *, osv_url: str | None = None) -> tupl
     """What pip-audit finds in OSV today. Raises `FeedUnusable` where it could not look one of them up."""
     lines = "".join(f"{each.name}=={each.version}\n" for each in components)
     command = [sys.executable, "-m", "pip_audit", "--strict", "--disable-pip", "--no-deps", "--format", "json"]
-    command += ["--progress-spinner", "off", "--service", "osv", *(("--osv-url", osv_url) if osv_url else ())]
-    done = subprocess.run(  # nosec B603  # our own words; names and versions go through a file
-        [*command, "--requirement", "/dev/stdin"],
-        input=lines.encode(), capture_output=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
+    command += [
+        "--progress-spinner",
+        "off",
+        "--vulnerability-service",
+        "osv",
+        *(("--osv-url", osv_url) if osv_url else ()),
+    ]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
+        file.write(lines)
+        file.flush()
+        try:
+            done = subprocess.run(  # nosec B603  # our own words; names and versions go through a file
+                [*command, "--requirement", file.name], capture_output=True, timeout=TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FeedUnusable(f"pip-audit did not end within {TIMEOUT_S} s") from error
     try:
         told = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError) as error:
@@ -141,6 +155,18 @@ def online(components: Sequence[Audited], *, osv_url: str | None = None) -> tupl
         for one in told
         for each in one.get("vulns", ())
     )
+
+
+def _read(source: Path) -> dict[str, bytes]:
+    """All of them, as long as they are not too many bytes."""
+    files: dict[str, bytes] = {}
+    total = 0
+    for name, content in _files(source):
+        total += len(content)
+        if total > MAX_BYTES:
+            raise FeedUnusable(f"{source.name}: more than {MAX_BYTES} bytes together")
+        files[name] = content
+    return files
 
 
 def _files(source: Path) -> Iterator[tuple[str, bytes]]:
