@@ -241,7 +241,33 @@ class ServiceStopped(_Record, frozen=True, kw_only=True, tag="service_stopped"):
     requests: Count
 
 
-Record = Genesis | KeyRotated | Prediction | Request | Outcome | Window | Outage | ServiceStarted | ServiceStopped
+class ReleaseActivated(_Record, frozen=True, kw_only=True, tag="release_activated"):
+    """A process runs under a release that trusted keys signed: from here on its records name it.
+
+    `differences` counts what was not as the release binds it; in production there is none.
+    """
+
+    process_id: Uuid
+    release: Sha256
+    version: Name
+    commit: Name
+    environment: Literal["development", "production"]
+    differences: Count
+    signed_by: Annotated[tuple[Sha256, ...], Meta(max_length=16)]
+
+
+Record = (
+    Genesis
+    | KeyRotated
+    | Prediction
+    | Request
+    | Outcome
+    | Window
+    | Outage
+    | ServiceStarted
+    | ServiceStopped
+    | ReleaseActivated
+)
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)

@@ -589,6 +589,10 @@ RECORDS: dict[str, dict[str, Any]] = {
         "process_id": UUID, "version": NAME, "commit": NAME, "release": OrNull(SHA256), "models": ListOf(MODEL, 32),
     },
     "service_stopped": {"process_id": UUID, "requests": COUNT},
+    "release_activated": {
+        "process_id": UUID, "release": SHA256, "version": NAME, "commit": NAME,
+        "environment": OneOf(("development", "production")), "differences": COUNT, "signed_by": ListOf(SHA256, 16),
+    },
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -26,7 +27,7 @@ from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 from service import publishing
 from service import settings as service_settings
-from service.adapters import model_store, secrets, telemetry
+from service.adapters import model_store, release, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
 from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
@@ -42,6 +43,8 @@ from service.http.policy import Policy
 from service.settings import Settings
 
 DISTRIBUTION: Final = "medai-flow"
+MAX_SIGNERS: Final = 16
+"""Of a release, as many as a record holds."""
 _TICK_S: Final = 1.0
 _SWEEP_EVERY: Final = 60
 """Ticks between two looks for windows that other homes' processes left open."""
@@ -74,6 +77,7 @@ class Running:
         reader: Reader,
         models: model_store.ModelStore,
         parts: application.Parts,
+        active: release.Active | None,
         metrics: telemetry.Telemetry,
         resources: AsyncExitStack,
     ) -> None:
@@ -85,6 +89,7 @@ class Running:
         self._models = models
         self._clock = parts.clock
         self._process_id = str(parts.process_id)
+        self._active = active
         self._telemetry = metrics
         self._resources = resources
         self._application = application.create(parts)
@@ -104,14 +109,30 @@ class Running:
                 process_id=self._process_id,
                 version=version(DISTRIBUTION),
                 commit=self._settings.commit,
-                release=None,
+                release=self._active.digest if self._active is not None else None,
                 models=tuple(
                     record.ModelRef(name=model.card.name, version=model.card.version, sha256=model.card.sha256)
                     for model in self._models.all()
                 ),
             )
         )
+        if self._active is not None:
+            await self._ledger.append(self._activated(self._active))
         self._housekeeping = asyncio.create_task(self._keep_house())
+
+    def _activated(self, active: release.Active) -> record.ReleaseActivated:
+        return record.ReleaseActivated(
+            format=record.FORMAT,
+            event_id=record.new_event_id(),
+            recorded_at_us=self._clock.now_us(),
+            process_id=self._process_id,
+            release=active.digest,
+            version=active.version,
+            commit=active.commit,
+            environment=self._settings.environment,
+            differences=len(active.differences),
+            signed_by=active.signed_by[:MAX_SIGNERS],
+        )
 
     def leave_rotation(self) -> None:
         """Not ready any more; whoever has not noticed yet is still served."""
@@ -171,6 +192,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
     async with AsyncExitStack() as resources:
         models = await asyncio.to_thread(_load_models, settings)
         resources.callback(models.close)
+        active = await asyncio.to_thread(_release, settings, models)
         decoder = ImageDecoder(_decoder_settings(settings))
         resources.push_async_callback(decoder.close)
         await decoder.start()
@@ -188,7 +210,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             )
         )
         readiness = Readiness(ledger)
-        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key)))
+        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
             ledger=ledger,
             log=log,
@@ -203,6 +225,8 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             process_id=process_id,
             version=lambda: described(ledger.keys.current.key),
             unready=readiness.reason,
+            release=active.digest if active is not None else None,
+            release_page=active.page if active is not None else None,
         )
         running = Running(
             settings=settings,
@@ -212,6 +236,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             reader=reader,
             models=models,
             parts=parts,
+            active=active,
             metrics=metrics,
             resources=resources.pop_all(),
         )
@@ -278,6 +303,23 @@ def _load_models(settings: Settings) -> model_store.ModelStore:
     return model_store.load((*shipped, *service_settings.model_folders(settings)), runtime_settings(settings))
 
 
+def _release(settings: Settings, models: model_store.ModelStore) -> release.Active | None:
+    """The release that was given. Raises `ReleaseRejected`; in production there must be one, and it must be this."""
+    if not settings.release_file:
+        if settings.environment == "production":
+            raise SettingInvalid("MEDAI_RELEASE_FILE: in production the service runs only what was released; give it")
+        return None
+    if not settings.release_keys_file:
+        raise SettingInvalid("MEDAI_RELEASE_KEYS_FILE: whose signature of the release is to be trusted?")
+    return release.load(
+        Path(settings.release_file),
+        Path(settings.release_keys_file),
+        Path(settings.release_page_file) if settings.release_page_file else None,
+        {f"{model.card.name}@{model.card.version}": model.card.sha256 for model in models.all()},
+        environment=settings.environment,
+    )
+
+
 def runtime_settings(settings: Settings) -> RuntimeSettings:
     return RuntimeSettings(
         inference_threads=settings.inference_threads,
@@ -310,13 +352,15 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def _version(settings: Settings, models: model_store.ModelStore, key: note.Verifier) -> versions.Version:
+def _version(
+    settings: Settings, models: model_store.ModelStore, key: note.Verifier, active: release.Active | None
+) -> versions.Version:
     runtime = model_store.runtimes(models.all())[0]
     return versions.Version(
         service=DISTRIBUTION,
         version=version(DISTRIBUTION),
         commit=settings.commit,
-        release="unreleased",
+        release=active.digest if active is not None else "unreleased",
         models=tuple(
             versions.ModelVersion(
                 name=model.card.name,

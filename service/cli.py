@@ -44,6 +44,19 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("trace", "review"): ("traceability.cli_review", "review", "record that somebody looked at code or a test"),
     ("trace", "ids"): ("traceability.cli", "ids", "make the module of the marks, with the ids as a type"),
     ("trace", "mutants"): ("traceability.cli_mutants", "mutants", "try whether the claiming tests notice changed code"),
+    ("sbom", "build"): ("sbom.cli", "build", "write the bill of materials (CycloneDX)"),
+    ("sbom", "check"): ("sbom.cli", "check", "judge a CycloneDX document by five standards"),
+    ("sbom", "vulns"): ("sbom.cli_vulns", "vulns", "look known vulnerabilities up"),
+    ("sbom", "bundle"): ("sbom.cli_vulns", "bundle", "pack advisories for a site without a network"),
+    ("sbom", "policy"): ("sbom.cli_policy", "judge", "hold what ships to the policy"),
+    ("sbom", "diff"): ("sbom.cli_policy", "diff", "what changed between two documents"),
+    ("sbom", "vex"): ("sbom.cli_policy", "exchange", "exchange decisions about vulnerabilities"),
+    ("release", "build"): ("sbom.cli_release", "build", "bind a release and sign it"),
+    ("release", "approve"): ("sbom.cli_release", "approve", "sign an approval of a release"),
+    ("release", "verify"): ("sbom.cli_release", "verify", "verify a release and its approvals"),
+    ("release", "show"): ("sbom.cli_release", "show", "what a record's release binds"),
+    ("release", "evidence"): ("sbom.cli_page", "make", "make what a release is decided by, and bind it"),
+    ("release", "page"): ("sbom.cli_page", "page", "make the release page anew, with its approvals"),
 }
 
 EXIT_ALTERED: Final = 1

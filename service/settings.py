@@ -37,6 +37,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "unknown"
     tokens_file: Annotated[str, Meta(description="token hashes; default MEDAI_HOME/tokens.json")] = ""
     pseudonym_key_file: Annotated[str, Meta(description="HMAC key; default MEDAI_HOME/keys/pseudonym.key")] = ""
+    environment: Annotated[
+        Literal["development", "production"],
+        Meta(description="in production the service starts only where what runs is what the release binds"),
+    ] = "development"
+    release_file: Annotated[str, Meta(description="signed release; every record then names its digest")] = ""
+    release_keys_file: Annotated[str, Meta(description="public keys that may sign a release, PEM")] = ""
+    release_page_file: Annotated[str, Meta(description="the release page, for /console/releases")] = ""
     model_folders: Annotated[
         str, Meta(description=f"further model folders, separated by `{os.pathsep}`, beside the one that is shipped")
     ] = ""

@@ -121,6 +121,7 @@ class FakeTokens:
             TOKEN: FakePrincipal("gateway", ["infer"]),
             OTHER_TOKEN: FakePrincipal("ward-7", ["infer"]),
             "no-scope": FakePrincipal("reader", ["audit.read"]),
+            "manager": FakePrincipal("manager", ["release.read"]),
         }
 
     def principal(self, token):
@@ -199,7 +200,7 @@ class _Switched:
 class Service:
     """The application, its fakes, and one client."""
 
-    def __init__(self, *, process_id=PROCESS_ID, **policy):
+    def __init__(self, *, process_id=PROCESS_ID, release=None, release_page=None, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
         self.log = _Switched(MemoryReader(MemoryDatabase()))
@@ -224,6 +225,8 @@ class Service:
                 process_id=process_id,
                 version=lambda: versions.encode(VERSION),
                 unready=lambda: self.draining,
+                release=release,
+                release_page=release_page,
             )
         )
 

@@ -46,8 +46,10 @@ class Recorder:
         telemetry: Telemetry,
         templates: Templates,
         policy: Policy,
+        release: str | None,
     ) -> None:
         self.app = app
+        self.release = release
         self.ledger = ledger
         self.windows = windows
         self.clock = clock
@@ -117,6 +119,7 @@ class _Exchange:
             method=method if method in _METHODS else "OTHER",
             peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(self._recorder.peers.header)),
             received_us=now_us,
+            release=self._recorder.release,
         )
         case.declared_bytes = int(declared) if declared.isdigit() else None
         case.receive = self.receive

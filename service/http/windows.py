@@ -44,7 +44,15 @@ class Windows:
     """The windows of one process."""
 
     def __init__(
-        self, *, ledger: Recorder, clock: Clock, process_id: UUID, others: str, telemetry: Telemetry, policy: Policy
+        self,
+        *,
+        ledger: Recorder,
+        clock: Clock,
+        process_id: UUID,
+        others: str,
+        telemetry: Telemetry,
+        policy: Policy,
+        release: str | None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -52,6 +60,7 @@ class Windows:
         self._others = others
         self._telemetry = telemetry
         self._policy = policy
+        self._release = release
         self._open: dict[tuple[Subject, str, int], _Open] = {}
         self._opened_minute_us = self._opened = 0
         self._refusals = Budget(
@@ -160,7 +169,7 @@ class Windows:
             peer=window.peer,
             minute_us=window.minute_us,
             process_id=self._process_id,
-            release=None,
+            release=self._release,
         )
         return (await self._ledger.append(record)).index
 
@@ -186,7 +195,7 @@ class Windows:
             count=window.count,
             first_us=window.first_us,
             last_us=window.last_us,
-            release=None,
+            release=self._release,
         )
 
     @implements("REQ-LED-024")

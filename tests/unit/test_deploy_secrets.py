@@ -16,6 +16,8 @@ def script(repository):
 @pytest.fixture
 def bring(script):
     spec = importlib.util.spec_from_file_location("bring_secrets", script)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.bring

@@ -64,7 +64,7 @@ SHELL = """
 
 def _unit(text, file):
     text = dedent(text).lstrip("\n")
-    read = blocks.read(text, file, blocks.language(file))
+    read = blocks.read(text, file, blocks.language(file) or "")
     return read.units[0]
 
 
@@ -97,7 +97,7 @@ def test_a_block_is_what_follows_the_mark_to_its_end(file, text, name, lines):
     ],
 )
 def test_a_mark_may_stand_in_each_of_the_comments_of_a_language(file, line):
-    read = blocks.read(line, file, blocks.language(file))
+    read = blocks.read(line, file, blocks.language(file) or "")
     assert [(mark.requirement, mark.kind) for mark in read.citations] == [("REQ-1", "implementation")]
 
 

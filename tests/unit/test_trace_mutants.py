@@ -210,7 +210,7 @@ class _Workshop:
 def test_a_time_that_is_used_up_is_in_the_record(tried, monkeypatch):
     inputs = project.gather(tried[0])
     now = iter(range(0, 10_000, 60))
-    monkeypatch.setattr(mutant_plan.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("traceability.mutant_plan.time.monotonic", lambda: next(now))
     record = next(mutant_plan.run(_Workshop("killed"), tried[0], inputs, mutant_plan.tasks(inputs)))
     assert (record.exhausted, record.tried < record.total) == (True, True)
 

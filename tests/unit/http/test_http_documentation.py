@@ -116,4 +116,4 @@ def test_an_answer_has_the_members_that_are_described(service, drive, described)
 
 def test_only_the_operations_that_ask_for_a_token_say_so(described):
     secured = {path for path, methods in described["paths"].items() for one in methods.values() if one["security"]}
-    assert secured == {"/infer", "/tile/entries/{bundle}"}
+    assert secured == {"/infer", "/tile/entries/{bundle}", "/console/releases"}
