@@ -1,6 +1,7 @@
 """A release page with something in every section, of made-up evidence: for tests that look at it."""
 
 import datetime as dt
+from typing import Any
 
 from sbom import page
 from sbom.difference import Difference
@@ -90,7 +91,7 @@ def shown(**other):
         development_key="no", approvals=1,
     )  # fmt: skip
     approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")
-    made = {
+    made: dict[str, Any] = {
         "gate": judge(evidence), "release": RELEASE, "digest": DIGEST, "signed_by": ("k" * 64,),
         "development_key": False, "approvals": (Approved(approval=approval, signed_by="f" * 64),),
         "document": DOCUMENT, "policy": POLICY, "report": report, "verdicts": verdicts, "changes": CHANGES,

@@ -153,10 +153,10 @@ async def _crowd(writer, count):
 
 def test_a_connection_that_there_is_no_room_for_is_closed_unread_and_counted():
     async def scenario():
-        async with listening(max_connections=9, caller_share_percent=50) as (_, writer, refused):
-            async with _crowd(writer, 12) as ends:
-                await asyncio.wait_for(_all_but(ends, 3), 5)
-                assert len(refused) == 9
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, refused), _crowd(writer, 12) as ends:
+            await asyncio.wait_for(_all_but(ends, 3), 5)
+            assert len(refused) == 9
 
     asyncio.run(scenario())
 
@@ -169,12 +169,12 @@ async def _all_but(ends, count):
 
 def test_a_full_house_of_one_address_does_not_keep_another_out():
     async def scenario():
-        async with listening(max_connections=9, caller_share_percent=50) as (_, writer, _refused):
-            async with _crowd(writer, 12):
-                target = writer.get_extra_info("peername")
-                reader, other = await asyncio.open_connection(*target, local_addr=("127.0.0.2", 0))
-                other.write(START + b"Content-Length: 3\r\n\r\nabc")
-                assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).endswith(b" 200 OK\r\n")
-                other.close()
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, _refused), _crowd(writer, 12):
+            target = writer.get_extra_info("peername")
+            reader, other = await asyncio.open_connection(*target, local_addr=("127.0.0.2", 0))
+            other.write(START + b"Content-Length: 3\r\n\r\nabc")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).endswith(b" 200 OK\r\n")
+            other.close()
 
     asyncio.run(scenario())

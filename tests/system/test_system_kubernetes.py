@@ -7,7 +7,7 @@ import subprocess
 from itertools import pairwise
 
 import jsonschema
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
 import yaml
 

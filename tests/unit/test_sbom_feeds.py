@@ -7,6 +7,7 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,8 +184,8 @@ class Osv:
     """OSV's query on this machine alone: `vulnerable` by name, and what it was asked."""
 
     def __init__(self):
-        self.vulnerable = {}
-        self.asked = []
+        self.vulnerable: dict[str, Any] = {}
+        self.asked: list[Any] = []
         self.status = 200
         osv = self
 

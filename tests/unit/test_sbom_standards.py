@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ COMPONENT = {
         {"name": "medai:support:end", "value": "2030-01"},
     ],
 }
-COMPLETE = {
+COMPLETE: dict[str, Any] = {
     "bomFormat": "CycloneDX",
     "specVersion": "1.6",
     "serialNumber": "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79",
@@ -52,7 +53,7 @@ COMPLETE = {
 def without(*path):
     """The complete document without the member (or list element) at `path`."""
     made = copy.deepcopy(COMPLETE)
-    place = made
+    place: Any = made
     for step in path[:-1]:
         place = place[step]
     del place[path[-1]]
@@ -61,7 +62,7 @@ def without(*path):
 
 def without_property(name):
     made = copy.deepcopy(COMPLETE)
-    component = made["components"][0]
+    component: Any = made["components"][0]
     component["properties"] = [each for each in component["properties"] if each["name"] != name]
     return made
 
@@ -233,7 +234,7 @@ HOSTS, PATHS = st.text("az09.-~%@[]: \u00e4", max_size=8), st.text("aZ0@:%/?#[]{
 
 @given(st.builds("{}://{}{}".format, st.sampled_from(("http", "a+b", "1x", "")), HOSTS, PATHS))
 def test_what_passes_the_quick_look_at_an_address_passes_the_full_grammar(text):
-    from rfc3987_syntax import is_valid_syntax
+    from rfc3987_syntax import is_valid_syntax  # type: ignore[import-untyped]  # it carries no types
 
     if schema.is_plain_address(text):
         assert is_valid_syntax("iri_reference", text)
