@@ -17,7 +17,7 @@ LOCK = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsaf
 	--no-emit-find-links --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench lock clean
+.PHONY: help demo serve test lint format bench bench-scale lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
 	@echo 'make bench   measure (some six minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
+	@echo 'make bench-scale   the same of ten million records, made once (30 GB; BENCH_SCALE_FOLDER=folder says where)'
 	@echo 'make lock    make the lock files anew from pyproject.toml'
 	@echo 'make clean   end what was started here and remove what was made (asks before a ledger; FORCE=1)'
 	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter; MEDAI_HOME=folder the place of all state.'
@@ -58,6 +59,10 @@ bench: .venv/.dev .venv/.project
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 # Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
+# Ten million records: needs some 30 GB and half an hour the first time; BENCH_SCALE_FOLDER keeps them for the next.
+bench-scale: .venv/.dev .venv/.project
+	@$(BIN)/python -m tests.benchmarks.scale
+
 lock: .venv/.dev
 	$(LOCK) -o requirements.lock pyproject.toml
 	$(LOCK) -c requirements.lock --extra embedded --extra evidence --extra build -o requirements-demo.lock pyproject.toml
