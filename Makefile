@@ -26,7 +26,7 @@ help:
 	@echo 'make test    run the whole test suite (ARGS="-k word" for a part of it)'
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
-	@echo 'make bench   measure (some six minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
+	@echo 'make bench   measure (several minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
 	@echo 'make bench-scale   the same of ten million records, made once (30 GB; BENCH_SCALE_FOLDER=folder says where)'
 	@echo 'make lock    make the lock files anew from pyproject.toml'
 	@echo 'make clean   end what was started here and remove what was made (asks before a ledger; FORCE=1)'
@@ -58,11 +58,11 @@ format: .venv/.dev
 bench: .venv/.dev .venv/.project
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-# Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
 # Ten million records: needs some 30 GB and half an hour the first time; BENCH_SCALE_FOLDER keeps them for the next.
 bench-scale: .venv/.dev .venv/.project
 	@$(BIN)/python -m tests.benchmarks.scale
 
+# Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
 lock: .venv/.dev
 	$(LOCK) -o requirements.lock pyproject.toml
 	$(LOCK) -c requirements.lock --extra embedded --extra evidence --extra build -o requirements-demo.lock pyproject.toml
