@@ -109,8 +109,8 @@ def bounds(first: int, end: int, *, processes: int) -> list[tuple[int, int]]:
     longer than `MAX_STRETCH`."""
     assert first % TILE == 0
     tiles = -(-(end - first) // TILE)
-    if tiles == 0:
-        return []
+    if tiles <= 0:  # nothing came since, but what was there before is to be looked at
+        return [(first, end)] if 0 < first == end else []
     count = max(min(tiles, processes * 8 if processes > 1 else 1), -(-(end - first) // MAX_STRETCH))
     edges = [first + tiles * part // count * TILE for part in range(count)] + [end]
     return list(itertools.pairwise(edges))

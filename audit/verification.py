@@ -10,6 +10,7 @@ Where something is wrong, `audit.explaining` says what and where, by the table i
 import heapq
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, structs
@@ -25,7 +26,7 @@ from audit.extent import Extent
 from audit.findings import Fault, Found, Part, by_place
 from audit.merkle import frontier_root, leaf_hash
 from audit.note import Verifier
-from audit.ports import Anchor, Reader
+from audit.ports import Anchor, Anchored, Reader
 from audit.published import Unsigned
 from audit.record import Genesis
 from audit.stretches import Anchors, OpenReader, Stretch, Walked
@@ -37,6 +38,16 @@ CLOCK_TOLERANCE_US: Final = 10_000_000
 """As of `audit.genesis`, where record 0 is not there to say it."""
 
 
+class Verified(Struct, frozen=True, kw_only=True):
+    """What a ledger was verified up to, for the next verification to begin with."""
+
+    start: Before
+    agreed: int
+    """The largest signed size that was reached."""
+    anchored: int
+    """The largest of them that is kept outside."""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The verdict on a ledger: `exit_code` and `words` as DESIGN has them, and every fault that was found."""
 
@@ -46,8 +57,8 @@ class Report(Struct, frozen=True, kw_only=True):
     size: int
     anchored: int
     found: tuple[Found, ...]
-    resume: Before | None = None
-    """Where the next verification may begin, if nothing was found."""
+    verified: Verified | None = None
+    """Where nothing was altered."""
 
 
 class _Basis(Struct, frozen=True, kw_only=True):
@@ -69,12 +80,14 @@ async def verify(
     *,
     processes: int | None = None,
     schema: bool = True,
-    since: Before | None = None,
+    since: Verified | None = None,
 ) -> Report:
-    """Verify the whole ledger as it is when this starts, or from `since` on, where it was verified before.
+    """Verify the whole ledger as it is when this starts, or what came since it was verified last.
 
     1. how far it reaches, and whose it is by its record 0; 2. every stretch recomputes to what is stored and signed;
     3. where one does not, or they do not fit together, what is wrong; 4. nothing that was signed is missing.
+    With `since`, of the anchors only the newest are looked at, and of what was verified only that the ledger still goes
+    on from there; if it does not, the whole of it is verified.
     Without `processes`, as many as there are cores and as are worth starting. Raises `LedgerUnavailable`,
     `LedgerNotInitialised`; everything that is wrong with the ledger itself is in the report.
     """
@@ -84,18 +97,20 @@ async def verify(
         if any(one.fault == "wrong_key" for one in basis.found):  # another log: nothing of ours can be expected of it
             return _report(basis, 0, basis.found)
         anchor.trust(basis.authority.verifiers)
-        kept = Anchors(heapq.merge(*(part.all() for part in anchor.parts()), key=lambda one: one.size))
         processes = processes or min(os.cpu_count() or 1, 1 + basis.extent.end // MIN_SHARE)
-        handed = _stretches(basis, kept, since, processes=processes, schema=schema)
+        kept = Anchors(_kept(anchor, since))
+        start = None if since is None else since.start
+        handed = _stretches(basis, kept, start, processes=processes, schema=schema)
         walked = await stretches.walk_all(open_reader, handed, processes)
         whole = basis.extent.clean and _fit(walked)
+        if since is not None and not (walked and whole):  # what was right then may be no longer
+            return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
+        agreed = 0 if since is None else since.agreed
         if whole:
             found = [*basis.found, *(one for each in walked for one in each.found)]
             reached = [each.agreed for each in walked if each.agreed is not None]
-            agreed = reached[-1].size if reached else 0
+            agreed = reached[-1].size if reached else agreed
             found += await _late(reader, kept, reached[-1].signed[0] if reached else None)
-        elif since is not None:  # what was right then may be no longer
-            return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found)
@@ -104,8 +119,23 @@ async def verify(
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
         await reader.close()
-    report = _report(basis, max((each.anchored for each in walked), default=0), found)
-    return report if report.exit_code == 1 or not walked else structs.replace(report, resume=walked[-1].whole)
+    anchored = max([each.anchored for each in walked], default=0)
+    anchored = anchored if since is None else max(anchored, since.anchored)
+    report = _report(basis, anchored, found)
+    if report.exit_code == 1 or not walked or walked[-1].whole is None:
+        return report
+    return structs.replace(report, verified=Verified(start=walked[-1].whole, agreed=agreed, anchored=anchored))
+
+
+def _kept(anchor: Anchor, since: Verified | None) -> Iterator[Anchored]:
+    """What is kept outside, in order of size; of each place only the newest where the rest was looked at before."""
+    if since is None:
+        return heapq.merge(*(part.all() for part in anchor.parts()), key=lambda one: one.size)
+    newest = []
+    for part in anchor.parts():
+        with suppress(KeyUnknown):  # which `_stranger` tells
+            newest.append(part.newest())
+    return iter(sorted((one for one in newest if one is not None), key=lambda one: one.size))
 
 
 async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:

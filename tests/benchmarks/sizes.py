@@ -22,6 +22,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     other_records: int
     """Appended to each of the logs that others built, and then proved."""
     proofs: int
+    scale_batches: int
+    """Appended to the long and to the short ledger."""
     verified_records: int
     verify_rounds: int
 
@@ -37,6 +39,7 @@ FULL = Sizes(
     writers=6,
     other_records=5_000,
     proofs=2_000,
+    scale_batches=200,
     verified_records=200_000,
     verify_rounds=5,
 )
@@ -51,6 +54,7 @@ QUICK = Sizes(
     writers=1,
     other_records=100,
     proofs=20,
+    scale_batches=5,
     verified_records=5_000,
     verify_rounds=1,
 )

@@ -17,7 +17,12 @@ from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, TALL
 from tests.tampering.table import TABLE
 
-CASES = [pytest.param(mutation, at, id=f"{mutation.name}-{at}") for mutation in TABLE for at in mutation.at]
+CASES = [
+    pytest.param(mutation, at, id=f"{mutation.name}-{at}")
+    for mutation in TABLE
+    if not mutation.what.startswith("the column ")  # done to every row, below
+    for at in mutation.at
+]
 CELLS = ("event_id", *COLUMNS)
 
 

@@ -120,6 +120,13 @@ def test_a_blob_in_the_way_that_the_log_did_not_sign_is_told(storage, anchor):
         put(anchor, signed(5))
 
 
+def test_a_copied_checkpoint_under_the_name_of_another_size_is_no_proof_of_a_fork(storage, anchor):
+    put(anchor, signed(5))
+    next(iter(storage.blobs.values()))[0].body = signed(4).encode()
+    with pytest.raises(Altered, match="holds the checkpoint of size 4"):
+        put(anchor, signed(5))
+
+
 def test_a_container_without_a_policy_is_refused_before_anything_is_stored(storage, anchor):
     storage.container_policy = False
     with pytest.raises(SettingInvalid, match="no immutability policy"):
