@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from traceability import identifiers, project
+from traceability import identifiers, matrix, project
 from traceability.errors import TraceError
 from traceability.rows import Finding, Matrix, Summary
 from traceability.survey import survey
@@ -35,6 +35,7 @@ def check(arguments: Sequence[str]) -> int:
     """The gate: 0 where nothing fails, 1 where something does, 3 where it could not be checked."""
     parser = _parser("check", "prove each requirement by its code and tests, and say what is not proved")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict and all findings there")
+    parser.add_argument("--matrix", type=Path, metavar="FILE", help="write the whole matrix there, as canonical JSON")
     parser.add_argument("--evidence", type=Path, metavar="FOLDER", help="what a test run left, where it is elsewhere")
     parser.add_argument("--notes", action="store_true", help="show also what does not close the gate")
     given = parser.parse_args(arguments)
@@ -43,6 +44,9 @@ def check(arguments: Sequence[str]) -> int:
     except TraceError as error:
         _write(given.json, Verdict(verdict="unchecked", error=f"{error.code}: {error}", summary=None, findings=()))
         return _complain(error)
+    if given.matrix is not None:
+        given.matrix.parent.mkdir(parents=True, exist_ok=True)
+        given.matrix.write_bytes(matrix.encode(found))
     shown = [finding for finding in found.findings if given.notes or finding.severity == "fail"]
     for finding in shown[:_SHOWN]:
         print(f"{finding.file}:{finding.line}: {finding.code}: {finding.text}\n    {finding.remedy}")

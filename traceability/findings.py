@@ -16,7 +16,7 @@
 | `partial` | the test run was of a part of the suite |
 | `mark_unreadable` | a mark that cannot be understood |
 | `record_missing` | an inspection, analysis or demonstration without its record |
-| `words_only` | an implication or exception where the class asks for proof |
+| `words_only` | an implication, exception or todo where the class asks for proof |
 | `excepted`, `todo`, `overdue` | an exception; a todo; a todo whose date is past |
 | `source_unknown` | a source that the catalogue does not have |
 | `cycle` | a requirement that is a part of itself |
@@ -79,7 +79,7 @@ class _Finder:
             elif citation.kind in ("implication", "exception"):
                 yield from self._words(citation, requirement)
             elif citation.kind == "todo":
-                yield from self._todo(citation)
+                yield from self._todo(citation, requirement)
         twice = Counter((mark.requirement, mark.kind, mark.target) for mark in self._inputs.citations)
         seen: set[tuple[str, str, str]] = set()
         for citation in self._inputs.citations:
@@ -102,13 +102,15 @@ class _Finder:
 
     def _words(self, citation: Citation, requirement: Requirement) -> Iterator[Finding]:
         if not verdicts.words_suffice(self._inputs, requirement):
-            said = f"an {citation.kind} stands for a proof of {requirement.id}, of class {requirement.safety_class}"
+            said = f"{citation.kind}: words stand for a proof of {requirement.id}, of class {requirement.safety_class}"
             yield self._at(citation, "words_only", said, "prove it by tests: words do not suffice in this class")
         elif citation.kind == "exception":
             said = f"{requirement.id} is not met here: {citation.reason}"
             yield self._at(citation, "excepted", said, "meet it, or keep the exception and its reason up to date")
 
-    def _todo(self, citation: Citation) -> Iterator[Finding]:
+    def _todo(self, citation: Citation, requirement: Requirement) -> Iterator[Finding]:
+        if not verdicts.words_suffice(self._inputs, requirement):
+            yield from self._words(citation, requirement)
         said = f"{citation.requirement} waits for {citation.owner} until {citation.due}: {citation.reason}"
         late = bool(citation.due) and citation.due < self._today
         yield self._at(citation, "overdue" if late else "todo", said, "do it, or agree on another date")

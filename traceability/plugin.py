@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from traceability import project
+from traceability import places, project
 from traceability.claims import MARK, claims
 from traceability.errors import TraceError
 from traceability.results import JUNIT
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = project.settings_of(config.rootpath)
         found = project.requirements_of(config.rootpath, chosen)
         if wanted:
-            project.verify_places(config.rootpath, (*chosen.code, *chosen.tests))
+            places.verify(config.rootpath, (*chosen.code, *chosen.tests))
     except TraceError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[_KNOWN] = (found.ids(), found.retired())

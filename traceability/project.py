@@ -4,50 +4,22 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-
-from traceability import (
-    executed,
-    identifiers,
-    lobster,
-    mutant_records,
-    openfasttrace,
-    reading,
-    requirements,
-    results,
-    settings,
-)
+from traceability import blocks, executed, identifiers, mutant_records, places, reading, results, settings, standing
 from traceability.citations import Citation, Fault
-from traceability.errors import ConfigurationInvalid, EvidenceMissing, RequirementInvalid
+from traceability.errors import ConfigurationInvalid, EvidenceMissing
 from traceability.inputs import Inputs
 from traceability.mutant_records import MutantRecords
-from traceability.requirements import Document, Hazard, Origin, Requirement
+from traceability.places import PYPROJECT
+from traceability.requirements import Requirements
 from traceability.results import COVERAGE, RESULTS, Results
 from traceability.settings import Settings
+from traceability.standing import Sources
 
-PYPROJECT: Final = "pyproject.toml"
 _BY_BRANCHES: Final = 3  # the level from which on branches are looked at
-_PASSED_OVER: Final = frozenset(
-    {"__pycache__", ".git", ".venv", "node_modules", "build", ".mypy_cache", ".pytest_cache"}
-)
-
-
-class Requirements(Struct, frozen=True, kw_only=True):
-    """All requirements and hazards of a project, in the order of files and lines."""
-
-    requirements: tuple[Requirement, ...]
-    hazards: tuple[Hazard, ...]
-    origins: tuple[Origin, ...]
-
-    def ids(self) -> frozenset[str]:
-        return frozenset(requirement.id for requirement in self.requirements)
-
-    def retired(self) -> frozenset[str]:
-        return frozenset(requirement.id for requirement in self.requirements if requirement.status == "retired")
 
 
 def settings_of(root: Path) -> Settings:
@@ -68,37 +40,8 @@ def is_configured(root: Path) -> bool:
 
 def requirements_of(root: Path, chosen: Settings) -> Requirements:
     """Raises `RequirementInvalid` with every fault of every file."""
-    documents: list[Document] = []
-    faults: list[str] = []
-    for path in files(root, chosen.requirements, {".toml"}):
-        try:
-            documents.append(requirements.parse(path.read_text("utf-8"), path.relative_to(root).as_posix()))
-        except RequirementInvalid as error:
-            faults.append(str(error))
-    if faults:
-        raise RequirementInvalid("\n".join(faults))
-    imported = [
-        *(item for found in _lobster(root, chosen) for item in found.requirements),
-        *_specified(root, chosen),
-    ]
-    return Requirements(
-        requirements=(*(item for document in documents for item in document.requirements), *imported),
-        hazards=tuple(item for document in documents for item in document.hazards),
-        origins=tuple(item for document in documents for item in document.origins),
-    )
-
-
-def _specified(root: Path, chosen: Settings) -> Iterator[Requirement]:
-    for path in files(root, chosen.specifications, {".md", ".markdown"}):
-        file = path.relative_to(root).as_posix()
-        yield from openfasttrace.parse(path.read_text("utf-8"), file, chosen.imported_class)
-
-
-def _lobster(root: Path, chosen: Settings) -> list[lobster.Found]:
-    found = files(root, chosen.lobster)
-    return [
-        lobster.parse(path.read_bytes(), path.relative_to(root).as_posix(), chosen.imported_class) for path in found
-    ]
+    sources = _sources(root, chosen, code=(), tests=())
+    return standing.written(sources.requirements, list(standing.foreign(sources, chosen)))
 
 
 def gather(root: Path, evidence: Path | None = None) -> Inputs:
@@ -107,29 +50,52 @@ def gather(root: Path, evidence: Path | None = None) -> Inputs:
     `evidence` is the folder that a test run left, where it is not the one that the settings name.
     """
     chosen = settings_of(root)
-    written = requirements_of(root, chosen)
     place = evidence or root / chosen.evidence
+    sources = _sources(root, chosen, chosen.code, chosen.tests)
+    known = standing.known(sources, chosen, place)
     run = results_of(place)
-    code, tests = list(files(root, chosen.code)), list(files(root, chosen.tests, {".py"}))
-    tree = reading.Tree(root, code, tests, frozenset(chosen.readers))
-    foreign = [place for found in _lobster(root, chosen) for place in found.placed]
-    cited = reading.merged([*tree.readings, *reading.located(tree, foreign)], run)
-    demanded = _demanded(chosen, written, cited.citations)
+    cited = reading.merged(known.readings, run)
+    demanded = _demanded(chosen, known.written, cited.citations)
     stepwise = frozenset(unit for unit, level in demanded.items() if level >= _BY_BRANCHES)
     seen = executed.read(place / COVERAGE, run, cited.units, stepwise)
-    possible, taken = reading.branches(tree, cited.units, stepwise, seen)
+    possible, taken = reading.branches(sources.code, cited.units, stepwise, seen)
     return Inputs(
-        settings=chosen, requirements=written.requirements, hazards=written.hazards, origins=written.origins,
-        citations=cited.citations, units=cited.units, public=cited.public, tests=cited.tests,
-        faults=(*cited.faults, *ids_outdated(root, chosen, written)),
-        fingerprints=reading.fingerprinted(tree, cited, written.requirements, written.hazards),
-        results=run, executed=seen, branches=possible, taken=taken,
-        mutants=mutants_of(root, chosen).by_link(),
-        stale=frozenset(file for file, digest in tree.digests.items() if run.files.get(file) != digest),
+        settings=chosen, requirements=known.written.requirements, hazards=known.written.hazards,
+        origins=known.written.origins, citations=cited.citations, units=cited.units, public=cited.public,
+        tests=cited.tests, faults=(*cited.faults, *ids_outdated(root, chosen, known.written)),
+        fingerprints=known.fingerprints, results=run, executed=seen, branches=possible, taken=taken,
+        mutants=mutants_of(root, chosen).by_link(), stale=_stale(sources, run),
         records=frozenset(
-            item.record for item in written.requirements if item.record and (root / item.record).is_file()
+            item.record for item in known.written.requirements if item.record and (root / item.record).is_file()
         ),
     )  # fmt: skip
+
+
+def digests(root: Path, chosen: Settings) -> dict[str, str]:
+    """SHA-256 of every Python file of code and tests, by its path from `root`."""
+    found = places.contents(root, places.names(root, (*chosen.code, *chosen.tests), {".py"}))
+    return {file: hashlib.sha256(body).hexdigest() for file, body in found.items()}
+
+
+def _sources(root: Path, chosen: Settings, code: Iterable[str], tests: Iterable[str]) -> Sources:
+    def read(at: Iterable[str], *suffixes: str) -> dict[str, bytes]:
+        return places.contents(root, places.names(root, tuple(at), suffixes or None))
+
+    spoken = (name for name in places.names(root, tuple(code)) if name.endswith(".py") or blocks.language(name))
+    return Sources(
+        requirements=read(chosen.requirements, ".toml"), specifications=read(chosen.specifications, ".md", ".markdown"),
+        lobster=read(chosen.lobster), code=places.contents(root, spoken), tests=read(tests, ".py"),
+    )  # fmt: skip
+
+
+def _stale(sources: Sources, run: Results) -> frozenset[str]:
+    """The Python files that have changed since the run, or are new."""
+    both = {**sources.code, **sources.tests}
+    return frozenset(
+        file
+        for file, body in both.items()
+        if file.endswith(".py") and run.files.get(file) != hashlib.sha256(body).hexdigest()
+    )
 
 
 def ids_outdated(root: Path, chosen: Settings, written: Requirements) -> tuple[Fault, ...]:
@@ -172,33 +138,3 @@ def mutants_of(root: Path, chosen: Settings) -> MutantRecords:
     """What is known of mutants; nothing where they were never tried."""
     file = root / chosen.mutants
     return mutant_records.decode(file.read_bytes(), chosen.mutants) if file.is_file() else mutant_records.NOTHING
-
-
-def files(root: Path, places: Sequence[str], suffixes: Iterable[str] | None = None) -> Iterator[Path]:
-    """Every file at `places`, sorted; made things are passed over. A place that is not there is an error."""
-    wanted = None if suffixes is None else frozenset(suffixes)
-    verify_places(root, places)
-    for place in places:
-        start = root / place
-        found = [start] if start.is_file() else sorted(start.rglob("*"))
-        for path in found:
-            if path.is_file() and (wanted is None or path.suffix in wanted) and not _is_made(path.relative_to(root)):
-                yield path
-
-
-def verify_places(root: Path, places: Sequence[str]) -> None:
-    """Every one of `places` is there. Raises `ConfigurationInvalid` for the first that is not."""
-    for place in places:
-        if not (root / place).exists():
-            said = f"{PYPROJECT}: [{settings.TABLE}] names {place!r}, which is not there: make it, or take it out"
-            raise ConfigurationInvalid(said)
-
-
-def digests(root: Path, chosen: Settings) -> dict[str, str]:
-    """SHA-256 of every Python file of code and tests, by its path from `root`."""
-    found = files(root, (*chosen.code, *chosen.tests), {".py"})
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def _is_made(path: Path) -> bool:
-    return not _PASSED_OVER.isdisjoint(path.parts)

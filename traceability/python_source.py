@@ -89,21 +89,28 @@ class _Reader:
         for place in found.places:
             said, node = place.remark, place.node
             named = python_remarks.name(self._tree, node)
-            test = self._role == "tests" and isinstance(node, Scope) and node.name.startswith("test")
-            foreign = said.dialect != "medai"
-            kind = "test" if test and foreign and said.kind == "implementation" else said.kind
-            if kind == "test" and isinstance(node, Scope):
-                self._tests.setdefault(named, _test_of(node, named, self._file))
-            elif kind != "test":
+            tests = list(_tests_in(node, named)) if self._role == "tests" else []
+            is_claim = said.kind == "test" or (
+                said.kind == "implementation" and said.dialect != "medai" and bool(tests)
+            )
+            if is_claim:
+                targets = [self._claimed(scope, name) for scope, name in tests] or [self._claimed(node, named)]
+            else:
                 unit = bodies.unit(node, named, self._file)
-                self._cited.add(self._units.setdefault(unit.id, unit).id)
-            self._citations.append(
+                targets = [self._units.setdefault(unit.id, unit).id]
+                self._cited.add(unit.id)
+            self._citations += [
                 Citation(
-                    requirement=said.requirement, kind=kind, file=self._file, line=place.line,
-                    target=f"{self._file}::{named}", reason=said.reason, owner=said.owner, due=said.due,
+                    requirement=said.requirement, kind="test" if is_claim else said.kind, file=self._file,
+                    line=place.line, target=target, reason=said.reason, owner=said.owner, due=said.due,
                     dialect=said.dialect,
                 )
-            )  # fmt: skip
+                for target in targets
+            ]  # fmt: skip
+
+    def _claimed(self, node: ast.AST, name: str) -> str:
+        """The id of the test at `node`; what is no test is one that is never run."""
+        return self._tests.setdefault(name, _test_of(node, name, self._file)).id
 
     def strays(self, raw: bytes) -> None:
         """Calls of `implements` that decorate nothing: they mark nothing."""
@@ -176,12 +183,19 @@ def _is_public(name: str) -> bool:
     return not any(part.startswith("_") for part in name.split("."))
 
 
-def _test_of(scope: Scope, name: str, file: str) -> Test:
-    first = min([scope.lineno, *(decorator.lineno for decorator in scope.decorator_list)])
-    return Test(
-        id=f"{file}::{name}", file=file, name=name, line=scope.lineno, first_line=first,
-        last_line=scope.end_lineno or scope.lineno,
-    )  # fmt: skip
+def _tests_in(node: ast.AST, name: str) -> Iterator[tuple[Scope, str]]:
+    """The test functions that a remark about `node` is about: itself, or all of a class or a module."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if node.name.startswith("test"):
+            yield node, name
+    elif isinstance(node, ast.ClassDef | ast.Module):
+        for scope in _scopes(node.body):
+            yield from _tests_in(scope, scope.name if isinstance(node, ast.Module) else f"{name}.{scope.name}")
+
+
+def _test_of(node: ast.AST, name: str, file: str) -> Test:
+    unit = bodies.unit(node, name, file)
+    return Test(id=unit.id, file=file, name=name, line=unit.line, first_line=unit.first_line, last_line=unit.last_line)
 
 
 def _twice(unit: Unit) -> Fault:

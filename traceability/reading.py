@@ -1,9 +1,7 @@
 """All files of a project, each read once and only as text, and what they say together."""
 
 import ast
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -19,44 +17,45 @@ from traceability.results import Results
 
 
 class Tree:
-    """The files of code and tests, by their paths from the root."""
+    """The files of code and tests, by their paths from the root, parsed."""
 
-    def __init__(self, root: Path, code: Sequence[Path], tests: Sequence[Path], dialects: frozenset[str]) -> None:
-        self._root, self._dialects = root, dialects
+    def __init__(self, code: Mapping[str, bytes], tests: Mapping[str, bytes], dialects: frozenset[str]) -> None:
+        self._dialects = dialects
         self.readings: list[Reading] = []
-        self.digests: dict[str, str] = {}
-        """SHA-256 of each Python file."""
         self.texts: dict[str, str] = {}
         self.parsed: dict[str, ast.Module] = {}
         faults: list[str] = []
-        in_tests = set(tests)
-        for path in (*tests, *(path for path in code if path not in in_tests)):
-            try:
-                self._read(path, "tests" if path in in_tests else "code")
-            except SourceInvalid as error:
-                faults.append(str(error))
+        roles: list[tuple[Mapping[str, bytes], python_source.Role]] = [(tests, "tests"), (code, "code")]
+        for contents, role in roles:
+            for file, raw in contents.items():
+                if role == "code" and file in tests:
+                    continue  # tests among the code are tests
+                try:
+                    self._read(file, raw, role)
+                except SourceInvalid as error:
+                    faults.append(str(error))
         if faults:
             raise SourceInvalid("\n".join(faults))
 
-    def _read(self, path: Path, role: python_source.Role) -> None:
-        file = path.relative_to(self._root).as_posix()
-        spoken = "python" if path.suffix == ".py" else blocks.language(file)
+    def _read(self, file: str, raw: bytes, role: python_source.Role) -> None:
+        spoken = "python" if file.endswith(".py") else blocks.language(file)
         if spoken is None:
             return
-        raw = path.read_bytes()
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceInvalid(
-                f"{file}:1: not UTF-8: {error}: save it as UTF-8, or take it out of the code"
-            ) from error
+        text = decoded(file, raw)
         if spoken != "python":
             self.readings.append(blocks.read(text, file, spoken, self._dialects))
             return
-        self.digests[file] = hashlib.sha256(raw).hexdigest()
         self.texts[file] = text
         self.parsed[file] = python_source.parse(text, file)
         self.readings.append(python_source.read(self.parsed[file], text, file, role, self._dialects))
+
+
+def decoded(file: str, raw: bytes) -> str:
+    """The text of a file. Raises `SourceInvalid` where it is not UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceInvalid(f"{file}:1: not UTF-8: {error}: save it as UTF-8, or take it out of the code") from error
 
 
 def located(tree: Tree, placed: Iterable[Placed]) -> Iterator[Reading]:
@@ -135,19 +134,21 @@ def merged(readings: Iterable[Reading], run: Results) -> Cited:
 
 
 def branches(
-    tree: Tree, units: Iterable[Unit], stepwise: frozenset[str], seen: Executed
+    sources: Mapping[str, bytes], units: Iterable[Unit], stepwise: frozenset[str], seen: Executed
 ) -> tuple[dict[str, frozenset[Arc]], dict[str, dict[str, frozenset[Arc]]]]:
     """The branches of the units in `stepwise`, and which node took which of them."""
-    from traceability.branches import Ways  # coverage's parser is slow to import, and not always asked for
-
     by_file: dict[str, list[Unit]] = {}
     for unit in units:
         if unit.id in stepwise and unit.executable:
             by_file.setdefault(unit.file, []).append(unit)
+    if not by_file:
+        return {}, {}
+    from traceability.branches import Ways  # coverage's parser is slow to import, and not always asked for
+
     possible: dict[str, frozenset[Arc]] = {}
     taken: dict[str, dict[str, frozenset[Arc]]] = {}
     for file, own in by_file.items():
-        ways = Ways(tree.texts[file], file)
+        ways = Ways(decoded(file, sources[file]), file)
         for unit in own:
             possible[unit.id] = ways.of(unit)
             steps = seen.arcs.get(unit.id, {})
@@ -156,24 +157,25 @@ def branches(
 
 
 def fingerprinted(
-    tree: Tree, cited: Cited, requirements: Iterable[Requirement], hazards: Iterable[Hazard]
+    tree: Tree, readings: Iterable[Reading], requirements: Iterable[Requirement], hazards: Iterable[Hazard]
 ) -> dict[str, str]:
     """The fingerprints of all that a review or a record of mutants is about."""
     modules = _Modules(tree.parsed)
     found = {item.id: fingerprints.of_requirement(item) for item in requirements}
     found |= {item.id: fingerprints.of_hazard(item) for item in hazards}
-    for unit in cited.units:
-        module = modules.of_file(unit.file)
-        found[unit.id] = fingerprints.of_block(unit.text) if module is None else _of_unit(unit, module, modules, tree)
-    for test in cited.tests:
-        module = modules.of_file(test.file)
-        found[test.id] = (
-            fingerprints.of_test(module, test.name, modules) if module and test.name in module.units else ""
-        )
+    for reading in readings:
+        module = modules.of_file(reading.file)
+        for unit in reading.units:
+            found[unit.id] = _of_unit(unit, module, modules, tree)
+        for test in reading.tests:
+            is_there = module is not None and test.name in module.units
+            found[test.id] = fingerprints.of_test(module, test.name, modules) if module and is_there else ""
     return found
 
 
-def _of_unit(unit: Unit, module: fingerprints.Module, modules: "_Modules", tree: Tree) -> str:
+def _of_unit(unit: Unit, module: fingerprints.Module | None, modules: "_Modules", tree: Tree) -> str:
+    if module is None:
+        return fingerprints.of_block(unit.text)
     if unit.name == MODULE_NAME:
         names = [*(name for name in module.units if "." not in name), *module.constants]
     else:
@@ -192,18 +194,21 @@ class _Modules(Mapping[str, fingerprints.Module]):
         self._parsed = parsed
         packages = {file.rpartition("/")[0] for file in parsed if file.rpartition("/")[2] == "__init__.py"}
         self._files: Final = {_dotted(file, packages): file for file in parsed}
-        self._names: Final = {file: name for name, file in self._files.items()}
+        self._packages = packages
         self._read: dict[str, fingerprints.Module] = {}
 
     def of_file(self, file: str) -> fingerprints.Module | None:
-        return self[self._names[file]] if file in self._names else None
+        """Two files may have one name, as tests in two folders do: each is read for itself."""
+        if file not in self._read and file in self._parsed:
+            name = _dotted(file, self._packages)
+            package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
+            self._read[file] = fingerprints.read(self._parsed[file], package)
+        return self._read.get(file)
 
     def __getitem__(self, name: str) -> fingerprints.Module:
-        if name not in self._read:
-            file = self._files[name]
-            package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
-            self._read[name] = fingerprints.read(self._parsed[file], package)
-        return self._read[name]
+        found = self.of_file(self._files[name])
+        assert found is not None
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

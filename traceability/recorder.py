@@ -93,7 +93,7 @@ class Recorder:
         if course is None:
             return
         course.seconds += report.duration
-        if report.when == "call":
+        if report.when == "call" and type(report) is pytest.TestReport:  # a sub-test is a part of one attempt
             course.attempts += 1
         outcome = _outcome(report)
         if outcome == "retried" or (outcome is not None and course.outcome in ("not_run", "passed")):

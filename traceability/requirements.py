@@ -117,6 +117,20 @@ class Document(Struct, frozen=True, kw_only=True):
     origins: tuple[Origin, ...] = ()
 
 
+class Requirements(Struct, frozen=True, kw_only=True):
+    """All requirements and hazards of a project, in the order of files and lines."""
+
+    requirements: tuple[Requirement, ...]
+    hazards: tuple[Hazard, ...]
+    origins: tuple[Origin, ...]
+
+    def ids(self) -> frozenset[str]:
+        return frozenset(requirement.id for requirement in self.requirements)
+
+    def retired(self) -> frozenset[str]:
+        return frozenset(requirement.id for requirement in self.requirements if requirement.status == "retired")
+
+
 REMEDIES: Final[dict[str, str]] = {
     "id": 'an id that never changes, such as id = "REQ-LED-001"',
     "title": 'a short name, such as title = "Answers carry a receipt"',

@@ -58,7 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mutants_percent: dict[SafetyClass, Percent] = field(default_factory=lambda: {"A": 0, "B": 60, "C": 80})
     """How many of a unit's mutants its claiming tests must kill for level 4."""
     words_up_to: SafetyClass = "B"
-    """Up to which class an implication or an exception, which are only words, may stand for a proof."""
+    """Up to which class an implication, an exception or a todo, which are only words, may stand for a proof."""
     mutants_budget_s: Annotated[int, Meta(ge=1, le=86_400)] = 120
     """How long the mutants of one requirement may take."""
     mutants_beside: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from traceability import matrix, project, reviews
+from traceability import matrix, places, project, reviews
 from traceability.reviews import Recorded, Rules
 from traceability.rows import Matrix
 from traceability.settings import Settings
@@ -43,7 +43,7 @@ def reviews_of(root: Path, chosen: Settings) -> list[Recorded]:
     if not (root / chosen.review_records).exists():
         return []
     found: list[Recorded] = []
-    for path in project.files(root, (chosen.review_records,), {".toml"}):
+    for path in places.files(root, (chosen.review_records,), {".toml"}):
         found += reviews.parse(path.read_text("utf-8"), path.relative_to(root).as_posix())
     return found
 

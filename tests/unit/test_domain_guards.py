@@ -10,8 +10,8 @@ import pytest
 from service.adapters.images_attributes import chosen_frame
 from service.domain import flow, interpret, preprocess, quality
 from service.domain.card import Card, CardWindow, InputContract, OutputContract, QualityContract
-from service.domain.messages import DecodedImage, Window
-from service.errors import FrameInvalid
+from service.domain.messages import DecodedImage, InferenceRequest, Window
+from service.errors import FrameInvalid, IntendedUse
 
 CONTRACT = OutputContract(
     tensor="logit", label="spot", temperature=2.0, bias=-0.5, threshold_ppm=500_000, abstain_below_ppm=400_000,
@@ -108,9 +108,10 @@ def an_image(stored, **members):
 
 @pytest.mark.verifies("REQ-INF-013")
 @pytest.mark.parametrize("stored", [[[0, 1]], [[1, 0]], [[0, -1]], [[-1, 1]]])
-def test_one_value_that_is_not_finite_marks_the_image_and_blackens_it(stored):
+@pytest.mark.parametrize("kind", [np.int16, np.int32], ids=["worked out in float32", "in float64, 0 staying 0"])
+def test_one_value_that_is_not_finite_marks_the_image_and_blackens_it(stored, kind):
     contract = msgspec.structs.replace(CARD_INPUT, window=None)
-    picture = an_image(np.array(stored, np.int16), voi_window=Window(center=0.0, width=10.0), rescale_slope=1e300)
+    picture = an_image(np.array(stored, kind), voi_window=Window(center=0.0, width=10.0), rescale_slope=1e300)
     grey = preprocess.grey_levels(picture, contract)
     assert (grey.finite, grey.levels.tolist()) == (False, [[[0.0, 0.0]]])
 
@@ -139,6 +140,21 @@ def test_levels_are_those_of_the_window_clamped_and_upright(photometric, expecte
 def test_units_are_missed_where_a_card_needs_them_and_the_values_could_have_some(window, members, lacks):
     contract = CARD_INPUT if window else msgspec.structs.replace(CARD_INPUT, window=None)
     assert preprocess.lacks_units(an_image(np.zeros((2, 2), np.int16), **members), contract) is lacks
+
+
+@pytest.mark.verifies("REQ-INF-008")
+def test_a_dicom_image_is_admitted_by_a_card_without_rendered_ones():
+    card = a_card(input=msgspec.structs.replace(CARD_INPUT, rendered=False))
+    request = InferenceRequest(body=b"", media_type="application/dicom")
+    assert flow._admit_media_type(request, card) is None
+
+
+@pytest.mark.verifies("REQ-INF-008")
+def test_a_refusal_names_every_modality_that_the_card_admits():
+    card = a_card(input=msgspec.structs.replace(CARD_INPUT, modalities=("CT", "MR")))
+    with pytest.raises(IntendedUse) as refused:
+        flow._admit_image(an_image(np.zeros((2, 2), np.int16), modality="US"), card)
+    assert str(refused.value) == "the card of demo admits modality CT, MR; Modality (0008,0060) says otherwise"
 
 
 def a_card(**changes):

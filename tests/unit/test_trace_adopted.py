@@ -158,6 +158,39 @@ def test_a_tag_with_an_older_revision_is_outdated(tmp_path):
     assert "outdated" in trace_projects.codes(found, "req~kelvin~1")
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        '''
+        """@relation(REQ-1, scope=file)"""
+
+        from thermo import scale
+
+        def test_water_freezes():
+            assert scale.celsius(32) == 0
+        ''',
+        '''
+        from thermo import scale
+
+        class TestScale:
+            """@relation(REQ-1, scope=class)"""
+
+            def test_water_freezes(self):
+                assert scale.celsius(32) == 0
+        ''',
+    ],
+)
+def test_a_mark_of_a_file_or_a_class_of_tests_is_one_of_each_of_its_tests(tmp_path, test):
+    row = trace_projects.judged(_project(tmp_path, **{"tests/test_scale.py": test})).requirements[0]
+    assert (row.id, row.verdict, len(row.tests)) == ("REQ-1", "proved", 1)
+
+
+def test_a_mark_of_a_test_that_stands_at_no_test_is_not_counted(tmp_path):
+    test = TEST.replace("def test_kelvin", "KELVIN = 0\n\n    def test_kelvin")
+    found = trace_projects.judged(_project(tmp_path, **{"tests/test_scale.py": test}))
+    assert "test_not_counted" in trace_projects.codes(found, "req~kelvin~2")
+
+
 def test_what_only_another_tool_says_to_be_tested_is_not_proved(tmp_path):
     test = TEST.replace("assert scale.rankine(0) == 459", "pass")
     found = trace_projects.judged(_project(tmp_path, **{"tests/test_scale.py": test}))

@@ -135,6 +135,19 @@ def test_a_record_that_holds_no_more_proves_nothing(tried, tmp_path):
     assert (row.verdict, row.level) == ("failed", 3)
 
 
+def test_code_below_a_folder_of_sources_is_changed_in_the_copy(tmp_path):
+    root = _project(tmp_path)
+    (root / "src").mkdir()
+    (root / "thermo").rename(root / "src" / "thermo")
+    pyproject = (root / "pyproject.toml").read_text("utf-8")
+    moved = pyproject.replace('code = ["thermo"]', 'code = ["src"]').replace('pythonpath = ["."]', "")
+    (root / "pyproject.toml").write_text(moved.replace("plugin --strict", "plugin -p src_path --strict"), "utf-8")
+    (root / "src_path.py").write_text("import sys\n\nsys.path.append('src')\n", "utf-8")
+    trace_projects.run(["-m", "pytest", "-q", "--evidence"], root)
+    trace_projects.commanded(root, "mutants")
+    assert _records(root)[0]["survivors"] == ["src/thermo/scale.py:7: > to >="]
+
+
 def test_only_the_claiming_tests_are_run(tmp_path):
     root = _project(tmp_path, WEAK)
     trace_projects.commanded(root, "mutants")

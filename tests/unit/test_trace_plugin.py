@@ -315,3 +315,42 @@ def test_a_file_that_is_written_to_during_the_run_has_no_digest(tmp_path):
     trace_projects.tested(root)
     results = json.loads((root / "build/trace/results.json").read_text("utf-8"))
     assert (results["files"]["thermo/scale.py"], survey(root).evidence.complete) == ("", True)
+
+
+def test_sub_tests_are_parts_of_one_attempt(tmp_path):
+    test = """
+        import pytest
+        from thermo import scale
+
+        @pytest.mark.verifies("REQ-1")
+        def test_degrees(subtests):
+            for degrees in (32, 212):
+                with subtests.test(degrees=degrees):
+                    assert scale.celsius(degrees) in (0, 100)
+        """
+    assert _level(_project(tmp_path, test)) == [2]
+
+
+def test_a_sub_test_that_fails_is_a_test_that_fails(tmp_path):
+    test = """
+        import pytest
+        from thermo import scale
+
+        @pytest.mark.verifies("REQ-1")
+        def test_degrees(subtests):
+            for degrees in (32, 212):
+                with subtests.test(degrees=degrees):
+                    assert scale.celsius(degrees) == 0
+        """
+    assert _level(_project(tmp_path, test)) == [0]
+
+
+def test_code_below_a_folder_of_sources_is_traced(tmp_path):
+    settings = 'code = ["src"]\n'
+    root = _project(tmp_path, _claim('@pytest.mark.verifies("REQ-1")', "assert scale.celsius(32) == 0"))
+    (root / "src").mkdir()
+    (root / "thermo").rename(root / "src" / "thermo")
+    pyproject = (root / "pyproject.toml").read_text("utf-8")
+    moved = pyproject.replace('code = ["thermo"]', settings).replace('pythonpath = ["."]', 'pythonpath = ["src"]')
+    (root / "pyproject.toml").write_text(moved, "utf-8")
+    assert _level(root) == [2]
