@@ -20,6 +20,7 @@ from audit.errors import (
     LedgerUnavailable,
     Malformed,
     NotFound,
+    RecordRefused,
 )
 from audit.ports import Anchor, Anchored, Appended, Head, Reader, Readiness, Store
 from audit.record import Genesis
@@ -128,6 +129,29 @@ def check_append(known: Head, leaves: Sequence[bytes], answer: Appended) -> merk
     if chain.extend(chain.extend(known.chain, answer.between), leaves) != answer.chain:
         raise LedgerForked(f"append: the chain hash at size {after.size} is not that of the records")
     return after
+
+
+async def publish(store: Store, reader: Reader, keys: KeyHistory, size: int, signed: str) -> str:
+    """Publish `signed`; what is published for `size` then: it, or what another process published that says the same.
+
+    A second key's signatures (ML-DSA-44) are never twice the same: so may the notes of two processes differ that
+    started on one unsigned tree. Raises `LedgerForked` where they do not say the same.
+    """
+    try:
+        await store.publish(size, signed.encode())
+    except RecordRefused:
+        return await _published(reader, keys, size, signed)
+    return signed
+
+
+async def _published(reader: Reader, keys: KeyHistory, size: int, signed: str) -> str:
+    found = await reader.covering(size)
+    try:
+        if found is not None and keys.open(found[1]) == keys.open(signed):
+            return found[1].decode()
+    except AuditError as error:
+        raise LedgerForked(f"database: the checkpoint published for size {size}: {error}") from error
+    raise LedgerForked(f"database: another checkpoint of size {size} is published than this process signed")
 
 
 async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:

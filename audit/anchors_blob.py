@@ -159,11 +159,13 @@ class BlobAnchor:
         new = self._open(signed)
         self.require_protected()
         blob = self._container.get_blob_client(self._name(new.size))
+        lasts = self._retention - _SLACK
         try:
             _asked(lambda: self._create(blob, signed.encode()))
         except _Exists:
             self._require_same(blob, new)
-        self._require_kept(blob)
+            lasts = timedelta(0)  # how long ago it was stored is not known here
+        self._require_kept(blob, lasts)
 
     def _create(self, blob: BlobClient, body: bytes) -> None:
         policy: dict[str, Any] = {}
@@ -185,11 +187,13 @@ class BlobAnchor:
             there = self._open(body)
         except AuditError as error:
             raise Altered(f"anchor container: the blob of size {new.size} holds what this log did not sign") from error
-        if (there.size, there.root) != (new.size, new.root):
+        if there.size != new.size:  # whoever may create blobs can copy one; only the log's key makes two of a size
+            raise Altered(f"anchor container: the blob of size {new.size} holds the checkpoint of size {there.size}")
+        if there.root != new.root:
             raise LedgerForked(_two_roots(new, there))
 
-    def _require_kept(self, blob: BlobClient) -> None:
-        """The blob's own policy, where it has one, is locked and lasts; else the container's covers it."""
+    def _require_kept(self, blob: BlobClient, lasts: timedelta) -> None:
+        """The blob's own policy, if any, is locked and `lasts` from now on; else the container's covers it."""
         policy = self._policy(blob)
         if policy.expiry_time is not None and _mode(policy) == "unlocked" and self._retention:
             # Azure stores a policy that came with the blob unlocked, and locks it when asked once more.
@@ -204,7 +208,7 @@ class BlobAnchor:
             raise SettingInvalid(
                 f"{VARIABLE}: a blob's immutability policy is {_mode(policy) or 'of no mode'}; lock it"
             )
-        if policy.expiry_time < self._now() - _SLACK + self._retention:
+        if policy.expiry_time < self._now() + lasts:
             raise SettingInvalid(f"{VARIABLE}: a blob's immutability policy ends too early, at {policy.expiry_time}")
 
     def _policy(self, blob: BlobClient) -> ImmutabilityPolicy:

@@ -46,6 +46,7 @@ def verify(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="whom to trust: logs, witnesses and a quorum (C2SP tlog-policy)"
     )
+    parser.add_argument("--chain", type=Path, metavar="F", help="for an artefact: the key history from --key on")
     parser.add_argument("--processes", type=int, metavar="N", help="to verify with (default: the cores)")
     parser.add_argument("--hashes-only", action="store_true", help="do not decode records nor compare search columns")
     parser.add_argument("--json", action="store_true", help="the report as JSON")

@@ -5,31 +5,49 @@ C2SP tlog-policy: a policy names logs, witnesses and a quorum; where it names no
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from audit import command, evidence, policy
+from audit import cli_logs, command, evidence, key_chain, policy
 from audit.errors import AuditError, SettingInvalid
 from audit.receipt import Policy
+from audit.rotation import KeyHistory
+from audit.settings import places
 
 MAX_SAVED_BYTES: Final = 4 * 1024 * 1024  # as in `audit/verifier.py`; an answer has some 5 KB
 
 
 def verify(options: argparse.Namespace) -> int:
     """Prints the verdict, and gives its exit code. Raises `SettingInvalid` for what cannot be read."""
+    history = None if options.chain is None else _history(options.chain, options.key)
     trusted = policy_of(options.policy, options.key)
+    if history is not None:
+        trusted = msgspec.structs.replace(trusted, logs=history.verifiers)
     saved = read(options.receipt or options.answer, MAX_SAVED_BYTES)
     check = evidence.check_receipt if options.receipt is not None else evidence.check_answer
     verdict = check(saved, trusted)
+    proof = cli_logs.receipt_in(saved)
+    if verdict.exit_code == 0 and history is not None and proof is not None:
+        history.open(proof.checkpoint)  # a policy takes any of the keys; each has its own sizes
+    lost = None if proof is None else cli_logs.lost(proof, places(os.environ).home)
+    words = verdict.words if lost is None else f"{verdict.words}; {lost}"
     if options.json:
-        command.say(json.dumps({"exit_code": verdict.exit_code, "words": verdict.words, "steps": verdict.steps}))
+        command.say(json.dumps({"exit_code": verdict.exit_code, "words": words, "steps": verdict.steps}))
     else:
         for step in verdict.steps:
             command.say(f"  {step}")
-        command.say(verdict.words)
+        command.say(words)
     return verdict.exit_code
+
+
+def _history(path: Path, key: str | None) -> KeyHistory:
+    """The keys that a file of `medai audit key --chain` proves to follow from the given one. Raises `AuditError`."""
+    if key is None:
+        raise SettingInvalid("--chain: give a key that you trust with --key VKEY")
+    return key_chain.verify(key_chain.decode(read(path, key_chain.MAX_BYTES)), command.verifier_of(key))
 
 
 def policy_of(path: Path | None, key: str | None) -> Policy:

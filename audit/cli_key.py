@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import command, cosignature, handover, key_chain, receipt, rotation, signing, succession, tree
+from audit import cli_logs, command, cosignature, handover, key_chain, receipt, rotation, signing, succession, tree
 from audit.acceptance import genesis_of
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
@@ -71,7 +71,8 @@ def _second() -> cosignature.Verifier:
 
 async def _history(options: argparse.Namespace) -> int:
     async with command.reading() as reader:
-        found = await succession.read(reader, await genesis_of(reader), (await reader.head()).size)
+        genesis = await genesis_of(reader)
+        found = await succession.read(reader, genesis, (await reader.head()).size)
         for refused in found.refused:
             sys.stderr.write(f"medai: rotates nothing: {refused.message}\n")
         if options.chain is not None:
@@ -79,10 +80,15 @@ async def _history(options: argparse.Namespace) -> int:
     if options.chain is not None:
         options.chain.write_bytes(body)
         return command.say(f"{len(found.history.epochs)} keys of {found.history.origin} in {options.chain}")
+    before = cli_logs.closed_before(genesis, places(os.environ).home)
     if options.policy:
-        sys.stdout.write(key_chain.policy([found.history]) + "quorum none\n")
+        sys.stdout.write(key_chain.policy([found.history, *(history for history, _ in before)]) + "quorum none\n")
         return 0
-    return _say(found.history)
+    _say(found.history)
+    for history, became in before:
+        command.say(f"# {became}")
+        _say(history)
+    return 0
 
 
 async def _chain(reader: Reader, history: KeyHistory) -> key_chain.KeyChain:
@@ -136,7 +142,8 @@ async def _rotate(*, keep: bool) -> int:
     verifiers = tuple(signer.verifier for signer in keys.held())
     async with command.writing() as (store, reader):
         anchor = FolderAnchor(where.anchors, verifiers)
-        log = handover.Log(store=store, reader=reader, anchor=anchor, clock=SystemClock())
+        second = signing.load_second(where.ml_dsa_key, _first().name, required=where.ml_dsa_required)
+        log = handover.Log(store=store, reader=reader, anchor=anchor, clock=SystemClock(), second=second)
         rotated = await handover.rotate(log, keys)
     keys.install(keep=rotated.old.key_hash.hex() if keep else None)
     sys.stderr.write(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import uuid4
 
-from audit import anchors_configured, command
+from audit import anchors_configured, attestation, command
 from audit.attestation import Adopted
 from audit.errors import LedgerForked, Unattested, VerificationFailed
 from audit.publishing import Publisher, Term
@@ -52,6 +52,8 @@ async def _publish(given_key: str | None) -> int:
         newest = await source.newest()
         if newest is None:
             raise Unattested("ledger: no signed checkpoint is published yet; the service publishes one each second")
+        if policy is not None:
+            attestation.require_log(newest.note, policy)
         term = await _lease(made, until)
         if term is None:
             raise Unattested("publisher: another one leads, in the service or as a job: this one did nothing")
@@ -71,11 +73,13 @@ async def _lead(made: Publisher, term: Term, size: int, until: float) -> None:
     """Until everybody has what they take of the checkpoint, or failed too often, or it takes too long."""
     loop = asyncio.get_running_loop()
     leading = asyncio.create_task(made.lead(term))
-    while loop.time() < until and not leading.done() and not _is_settled(made, size):  # noqa: ASYNC110  # nobody tells
-        await asyncio.sleep(_LOOK_S)
-    leading.cancel()
-    await asyncio.gather(leading, return_exceptions=True)
-    await made.release()
+    try:
+        while loop.time() < until and not leading.done() and not _is_settled(made, size):  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        leading.cancel()
+        await asyncio.gather(leading, return_exceptions=True)
+        await made.release()
 
 
 def _is_settled(made: Publisher, size: int) -> bool:
@@ -96,6 +100,7 @@ def _say(made: Publisher, newest: Signed, policy: Adopted | None) -> int:
         for one in made.collector.asked:
             cosigned = one.size >= newest.size
             command.say(f"  witness {one.name}: {'cosigned' if cosigned else f'did not cosign: {one.fault or _LATE}'}")
+            forked = forked or isinstance(one.fault, LedgerForked)
         met = made.collector.size >= newest.size
         missing = missing or (policy.policy.quorum is not None and not met)
         command.say(f"the policy's quorum is {'met' if met else 'not met' if policy.policy.quorum else 'none'}")

@@ -61,6 +61,7 @@ def _recover(options: argparse.Namespace) -> int:
             ground=ground,
             notes=notes,
             key_path=where.signing_key,
+            second_key_path=where.ml_dsa_key,
             anchor=anchors_configured.every(where, publish_settings(os.environ), (), "")[anchors_configured.FOLDER],
             clock=SystemClock(),
             kept=lambda keys: [*kept, *_anchored(where, keys)],

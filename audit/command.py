@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from audit import note, signing
+from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places
@@ -83,10 +84,10 @@ def database(where: Places) -> Iterator[Database]:
 
 
 @contextlib.asynccontextmanager
-async def reading() -> AsyncIterator[Reader]:
+async def reading(serves: Served = "attested") -> AsyncIterator[Reader]:
     """A reader of the ledger that the environment names."""
     with database(places(os.environ)) as where:
-        reader = open_reader(where.reader_url, ledger_settings(os.environ))
+        reader = open_reader(where.reader_url, ledger_settings(os.environ), serves)
         try:
             yield reader
         finally:
@@ -106,7 +107,7 @@ async def writing() -> AsyncIterator[tuple[Store, Reader]]:
             await reader.close()
 
 
-def open_reader(url: str, settings: LedgerSettings) -> Reader:
+def open_reader(url: str, settings: LedgerSettings, serves: Served = "attested") -> Reader:
     """A reader; nothing is connected yet. The caller closes it."""
     from audit.postgres.reader import PostgresReader
 
@@ -115,6 +116,7 @@ def open_reader(url: str, settings: LedgerSettings) -> Reader:
         connect_timeout_ms=settings.connect_timeout_ms,
         statement_timeout_ms=settings.reader_statement_timeout_ms,
         connections=settings.reader_connections,
+        serves=serves,
     )
 
 

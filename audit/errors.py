@@ -24,6 +24,7 @@ AuditError
 |- LogUnknown             a witness that does not know the log              log_unknown
 |- SizeConflict           another size than the one cosigned last           size_conflict
 |- WitnessUnavailable     a witness that can cosign nothing now             witness_unavailable
+|- WitnessBusy            more checkpoints of a log than a witness takes    witness_busy
 |- NothingLost            a log that can go on was to be closed             nothing_lost
 |- NotFound               no record at this index                           not_found
 `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
@@ -140,6 +141,10 @@ class SizeConflict(AuditError):
 
 class WitnessUnavailable(AuditError):
     code = "witness_unavailable"
+
+
+class WitnessBusy(AuditError):
+    code = "witness_busy"
 
 
 class NothingLost(AuditError):

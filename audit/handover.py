@@ -19,7 +19,7 @@ from msgspec import Struct
 from audit import acceptance, checkpoint, merkle, note, record, rotation, succession, tree
 from audit.errors import CallerBehind, LedgerUnavailable, SettingInvalid
 from audit.keyring import KeyFiles
-from audit.note import Signer, Verifier
+from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Anchor, Clock, Head, Reader, Store
 from audit.record import KeyRotated
 from audit.rotation import Epoch, KeyHistory
@@ -35,6 +35,8 @@ class Log(Struct, frozen=True, kw_only=True):
     reader: Reader
     anchor: Anchor
     clock: Clock
+    second: NoteSigner | None = None
+    """The log's key of another kind, which signs besides, and is not rotated."""
 
 
 class Rotated(Struct, frozen=True, kw_only=True):
@@ -105,9 +107,13 @@ async def _sign_last(log: Log, signer: Signer, ended: Epoch) -> None:
     assert size is not None
     if signer.verifier != ended.key or await log.reader.head_at(size) is None:
         return
-    root = merkle.frontier_root(size, await tree.frontier(log.reader, size))
-    text = checkpoint.format(checkpoint.Checkpoint(origin=signer.name, size=size, root=root))
-    signed = note.sign(text, (signer,))
+    published = await log.reader.covering(size)
+    if published is not None and published[0] == size:
+        signed = published[1].decode()  # by an earlier try, or by a process that still had the key
+    else:
+        root = merkle.frontier_root(size, await tree.frontier(log.reader, size))
+        text = checkpoint.format(checkpoint.Checkpoint(origin=signer.name, size=size, root=root))
+        signed = note.sign(text, (signer,) if log.second is None else (signer, log.second))
     readiness = await log.store.ready()
     await asyncio.to_thread(
         log.anchor.put, signed, system_identifier=readiness.system_identifier, timeline=readiness.timeline

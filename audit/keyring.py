@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from audit import checkpoint, note, signing
+from audit import checkpoint, cosignature, note, signing
 from audit.checkpoint import Checkpoint
 from audit.errors import KeyMissing, SettingInvalid
 from audit.note import NoteSigner, Signer, Verifier
@@ -135,6 +135,24 @@ class KeyFiles:
             kept.hardlink_to(self._path)
         self.next_path.replace(self._path)
         _sync(self._path.parent)
+
+
+def succeed_second(path: Path, origin: str) -> None:
+    """Where there is a second key (ML-DSA-44) at `path`, it is one of `origin` when this returns: another log's is kept
+    under another name, and a new one takes its place."""
+    if not path.exists():
+        return
+    before = signing.load_cosigner(path)
+    if before.name == origin:
+        return
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    signing.create_cosigner(beside, origin, cosignature.ALGORITHM_ML_DSA_44)
+    kept = path.with_name(path.name + RETIRED + before.verifier.key_hash.hex())
+    kept.unlink(missing_ok=True)
+    kept.hardlink_to(path)
+    beside.replace(path)
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:

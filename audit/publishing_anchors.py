@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from audit import acceptance, rotation, succession
+from audit import acceptance, merkle, note, rotation, succession, tree
 from audit.errors import Altered, AuditError, LeaseLost, LedgerForked
 from audit.note import Verifier
 from audit.ports import Anchor, Lease, PublishingObserver, Reader, Store
@@ -47,6 +47,28 @@ class Source:
         if opened.size != size:
             raise Altered(f"database: the checkpoint that is published for size {size} is of size {opened.size}")
         return Signed(size=size, note=signed.decode(), keys=history.verifiers)
+
+    async def require_holds(self, elsewhere: bytes, whose: str) -> None:
+        """The database holds the tree of a checkpoint that was found elsewhere, if the log signed that at all.
+
+        Raises `LedgerForked` with both where it does not: nobody but the log's key can have made them.
+        """
+        if self._history is None:
+            return
+        try:
+            opened = self._history.open(elsewhere)
+        except AuditError:
+            return  # anybody could have made it
+        # The log's own signatures are the proof; whoever cosigned besides only makes it longer.
+        theirs = note.open(elsewhere, self._history.verifiers)
+        both = theirs.text + "\n" + "".join(signature.line for signature in theirs.verified)
+        if (ours := await self.reader.signed()) is not None:
+            both += f"\n{ours[1].decode()}"
+        size = (await self.store.ready()).size
+        if size < opened.size:
+            raise LedgerForked(f"database: {size} records, but {whose} has a checkpoint over {opened.size}:\n{both}")
+        if merkle.frontier_root(opened.size, await tree.frontier(self.reader, opened.size)) != opened.root:
+            raise LedgerForked(f"database: another tree of size {opened.size} than {whose} has:\n{both}")
 
     async def _keys(self, size: int) -> KeyHistory:
         """The keys of the log's first `size` records, if ours is or was one of them."""

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from audit import attestation, note, tree
-from audit.errors import AuditError, LeaseLost, LedgerUnavailable, WitnessFailed
+from audit.errors import AuditError, LeaseLost, LedgerForked, LedgerUnavailable, WitnessFailed
 from audit.note import Signature
 from audit.ports import Cosigned, PublishingObserver
 from audit.publishing_anchors import Leadership, Pace, Source
@@ -21,10 +21,11 @@ from audit.publishing_rounds import Round
 from audit.receipt import Policy
 from audit.witnesses import Conflict, WitnessClient
 
-Answer = tuple[Signature, ...] | Conflict
+Result = TypeVar("Result")
 
 MAX_CONFLICTS: Final = 3
 """How often in one go a witness may name another size than it had: others may publish for the same log meanwhile."""
+CONTRADICTIONS: Final = frozenset({"inconsistent", "ahead"})
 MAX_ROUNDS: Final = 8
 """Rounds that are remembered for witnesses that still have one's checkpoint; their later answers are stored too."""
 
@@ -45,8 +46,10 @@ class Asked:
     async def cosign(self, source: Source, round_: Round) -> tuple[Signature, ...]:
         """Its cosignatures, verified, over this round's checkpoint. Raises `WitnessFailed`, or what reading raises."""
         for _ in range(MAX_CONFLICTS):
-            proof = await tree.consistency(source.reader, self._known, round_.size) if self._known else ()
-            answer = await self._answer(partial(self.client.add_checkpoint, self._known, proof, round_.signed))
+            # From more than a database has, which was rolled back, there is no proof: the witness says what it has.
+            known = self._known if self._known <= round_.size else 0
+            proof = await tree.consistency(source.reader, known, round_.size) if known else ()
+            answer = await self._answer(partial(self.client.add_checkpoint, known, proof, round_.signed))
             if not isinstance(answer, Conflict):
                 self._known = round_.size
                 return answer
@@ -56,7 +59,16 @@ class Asked:
             self._known = answer.size
         raise WitnessFailed("conflicting", f"witness {self.name}: it names another size each time")
 
-    async def _answer(self, question: Callable[[], Answer]) -> Answer:
+    async def require_no_fork(self, source: Source, origin: str) -> None:
+        """What it has cosigned before is in our tree, as far as it shows it.
+
+        Raises `LedgerForked` where the log's own signature proves otherwise: a witness's word alone proves nothing.
+        """
+        elsewhere = await self._answer(partial(self.client.latest, origin))
+        if elsewhere is not None:
+            await source.require_holds(elsewhere, f"witness {self.name}")
+
+    async def _answer(self, question: Callable[[], Result]) -> Result:
         try:
             return await self._lane.call(question, deadline_s=self._deadline_s)
         except LedgerUnavailable as error:
@@ -75,14 +87,17 @@ class Collector:
         *,
         pace: Pace,
         deadline_s: float,
+        forked: Callable[[str], None],
     ) -> None:
-        """`policy` is its text: it is read anew for each round, since the log's keys may have been rotated."""
+        """`policy` is its text: it is read anew for each round, since the log's keys may have been rotated. `forked`
+        is told where a witness has a checkpoint that the log signed and does not have."""
         self.asked: Final = tuple(Asked(client, deadline_s) for client in clients)
         self.size = 0
         self._source = source
         self._policy = policy
         self._observer = observer
         self._pace = pace
+        self._forked = forked
         self._rounds: list[Round] = []
         self._changed = asyncio.Event()
 
@@ -120,6 +135,7 @@ class Collector:
         if newest is None or (self._rounds and newest.size <= self._rounds[-1].size):
             return
         adopted = attestation.adopt(self._policy, newest.keys)
+        attestation.require_log(newest.note, adopted)
         begun = Round(newest.size, newest.note, adopted, [one.name for one in self.asked])
         if not self._rounds:
             self._take_over(begun, adopted.policy, await self._source.reader.cosigned(newest.size - 1, newest.size, 1))
@@ -151,11 +167,25 @@ class Collector:
                 raise
             except AuditError as error:
                 one.fault, one.failures = error, one.failures + 1
-                self._observer.witness_failed(one.name, getattr(error, "reason", error.code))
+                reason = getattr(error, "reason", error.code)
+                self._observer.witness_failed(one.name, reason)
+                if reason in CONTRADICTIONS:
+                    one.fault = await self._look_for_fork(one, round_, error)
             round_.waiting.discard(one.name)
             self._touch()
             if one.failures:
                 await asyncio.sleep(self._pace.after(one.failures))
+
+    async def _look_for_fork(self, one: Asked, round_: Round, fault: AuditError) -> AuditError:
+        """Why the witness contradicts us: the proof of it, if there is one, else what it said."""
+        try:
+            await one.require_no_fork(self._source, round_.signed.partition("\n")[0])
+        except LedgerForked as error:
+            self._forked(str(error))
+            return error
+        except AuditError:
+            return fault
+        return fault
 
     async def _round_for(self, one: Asked) -> Round:
         """The newest round, once there is one that this witness has not cosigned."""

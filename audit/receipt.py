@@ -207,8 +207,11 @@ def _require_distinct(policy: Policy) -> None:
             if key.public_key in seen:
                 raise SettingInvalid(f"policy: the {what} key of {key.name}+{key.key_hash.hex()} was given twice")
             seen.add(key.public_key)
-    if not set(_all_of(policy.quorum)) <= set(policy.witnesses):
+    named = list(_all_of(policy.quorum))
+    if not set(named) <= set(policy.witnesses):
         raise SettingInvalid("policy: its quorum names a witness that is not one of its witnesses")
+    if len(set(named)) != len(named):
+        raise SettingInvalid("policy: a witness is a member once in the whole policy, or it would count as two")
 
 
 def _require_policy(policy: Policy) -> None:
@@ -223,11 +226,19 @@ def _require_policy(policy: Policy) -> None:
 
 
 def _all_of(wanted: Witness | Group | None) -> Iterator[Witness]:
+    """The witnesses of a quorum, each as often as it stands there. Raises `SettingInvalid` for what is no group."""
     if isinstance(wanted, Witness):
         yield wanted
-    elif wanted is not None:
+    elif isinstance(wanted, Group):
+        if not isinstance(wanted.members, tuple) or type(wanted.threshold) is not int:
+            raise SettingInvalid("policy: a group has a tuple of members, and an integer as its threshold")
+        # A threshold of none would be met by nobody.
+        if not 1 <= wanted.threshold <= len(wanted.members):
+            raise SettingInvalid(f"policy: a group's threshold is from 1 to its {len(wanted.members)} members")
         for member in wanted.members:
             yield from _all_of(member)
+    elif wanted is not None:
+        raise SettingInvalid("policy: a group's members are witnesses and groups")
 
 
 def require_included(receipt: Receipt, leaf: bytes, checkpoint: Checkpoint) -> None:

@@ -20,7 +20,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 from msgspec import Struct
 
-from audit import canonical, checkpoint, genesis, merkle, note, record, recovery, rotation
+from audit import canonical, checkpoint, genesis, keyring, merkle, note, record, recovery, rotation
 from audit.errors import LedgerExists, LedgerForked, Malformed, NothingLost, SettingInvalid
 from audit.keyring import KeyFiles
 from audit.note import Signer
@@ -134,10 +134,19 @@ class Recovery:
     """One log's recovery. `kept` gives every checkpoint of the old log that was kept outside its database."""
 
     def __init__(
-        self, *, ground: Ground, notes: Notes, key_path: Path, anchor: Anchor, clock: Clock, kept: recovery.Kept
+        self,
+        *,
+        ground: Ground,
+        notes: Notes,
+        key_path: Path,
+        second_key_path: Path,
+        anchor: Anchor,
+        clock: Clock,
+        kept: recovery.Kept,
     ) -> None:
         self._ground, self._notes, self._anchor, self._clock = ground, notes, anchor, clock
         self._old_keys, self._new_keys = KeyFiles(key_path), KeyFiles(key_path, suffix=SUCCESSOR)
+        self._second_key_path = second_key_path
         self._kept = kept
 
     async def assess(self, database: str) -> recovery.Assessment:
@@ -223,6 +232,7 @@ class Recovery:
             await store.close()
 
     def _install(self, journal: Journal, signer: Signer) -> None:
+        keyring.succeed_second(self._second_key_path, journal.origin)
         held = self._old_keys.held()
         if held and held[0].verifier == signer.verifier:
             return

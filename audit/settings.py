@@ -29,6 +29,8 @@ class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry_last_ms: Annotated[int, Meta(ge=1, le=60_000)] = 500
     probe_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
     """How often a database that is away is asked whether it is back."""
+    probe_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 2_000
+    """How long the database may take to say that it is there, before no record is taken any more."""
     anchor_interval_ms: Annotated[int, Meta(ge=10, le=1_000)] = 1_000
     """How often the newest checkpoint is anchored: what a lost database can hide is at most this old."""
     connect_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 2_000

@@ -861,6 +861,8 @@ def read_policy(path: str | None, given: list[str]) -> Policy:
         raise Unusable("give the log's key: with --key, or as a log line of the policy, and not as both")
     if len({key.public for key in keys}) != len(keys):
         raise Unusable("the same key was given twice")
+    if {key[:2] for key in keys} & {key[:2] for key in policy.witnesses.values()}:
+        raise Unusable("the log's key is a witness's of the policy: one signature would count as both")
     return policy._replace(logs=policy.logs or keys)
 
 

@@ -51,6 +51,8 @@ class Walk:
         """Where the clock went back too far: no alteration."""
         self.agreed: Claim | None = None
         """The last signed claim that was reached."""
+        self.settled: State | None = None
+        """The state at the last batch's end. What is after it waits for the claim of its own batch."""
         self._upper = list(before.state.frontier)
         self._chain = before.state.chain
         self._covered = before.covered
@@ -144,6 +146,7 @@ class Walk:
             if (batch.first, batch.chain, batch.frontier) != (self._covered, linked, frontier):
                 self.clean = False
             self._covered = batch.size
+            self.settled = State(size=batch.size, frontier=frontier, chain=linked)
         if claim.signed:
             root = merkle.frontier_root(claim.size, frontier)
             if all(one.root == root for one in claim.signed):

@@ -6,6 +6,7 @@ The connection is kept between requests, as the specification asks.
 """
 
 import contextlib
+import hashlib
 import http.client
 import re
 import socket
@@ -15,6 +16,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from audit import cosignature, note, submission
@@ -59,7 +61,7 @@ class WitnessClient:
         url = _split(witnesses[0].url, self.name)
         self.keys: Final = {(witness.key.name, witness.key.key_hash): witness.key for witness in witnesses}
         self._url: Final = url
-        self._path: Final = url.path.rstrip("/") + "/add-checkpoint"
+        self._prefix: Final = url.path.rstrip("/")
         self._timeout_s: Final = timeout_ms / 1000
         self._connection: http.client.HTTPConnection | None = None
         self._abandoned = False
@@ -70,19 +72,20 @@ class WitnessClient:
         `proof` leads from `old_size` to the checkpoint's size. Raises `WitnessFailed` for everything else.
         """
         request = AddCheckpoint(old_size=old_size, proof=tuple(proof), signed=signed)
-        self._abandoned = False
-        try:
-            answer = self._exchange(submission.format(request))
-        except TimeoutError as error:
-            raise self._failed("timeout", "no answer in time") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise self._failed("unreachable", f"no answer ({type(error).__name__})") from error
+        answer = self._answer("POST", "add-checkpoint", submission.format(request))
         if answer.status == HTTPStatus.OK:
             return self._verified(signed, answer.body)
         if answer.status == HTTPStatus.CONFLICT:
             return self._conflict(answer)
         reason = REASONS.get(HTTPStatus(answer.status)) if answer.status in set(HTTPStatus) else None
         raise self._failed(reason or "refused", f"it answers {answer.status}")
+
+    def latest(self, origin: str) -> bytes | None:
+        """The checkpoint of this log that it cosigned last (C2SP tlog-witness, "Monitor Retrieval Mechanism"), where it
+        serves that at the address to which checkpoints are sent. Nothing in it is verified."""
+        # The origin hash: SHA-256 of the log's origin, lowercase hex.
+        answer = self._answer("GET", f"{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint", None)
+        return answer.body if answer.status == HTTPStatus.OK else None
 
     def abort(self) -> None:
         """Let a request that is under way fail at once; nothing of it is kept."""
@@ -98,18 +101,27 @@ class WitnessClient:
         if self._connection is not None:
             self._drop(self._connection)
 
-    def _exchange(self, body: bytes) -> _Answer:
+    def _answer(self, method: str, what: str, body: bytes | None) -> _Answer:
+        self._abandoned = False
+        try:
+            return self._exchange(method, f"{self._prefix}/{what}", body)
+        except TimeoutError as error:
+            raise self._failed("timeout", "no answer in time") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failed("unreachable", f"no answer ({type(error).__name__})") from error
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> _Answer:
         """Ask on the kept connection; one that ended while it was idle is replaced once."""
         if self._connection is not None:
             with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
-                return self._ask(self._connection, body)
+                return self._ask(self._connection, method, path, body)
         self._connection = self._connect()
-        return self._ask(self._connection, body)
+        return self._ask(self._connection, method, path, body)
 
-    def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> _Answer:
+    def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None) -> _Answer:
         whole = False
         try:
-            connection.request("POST", self._path, body, {"Content-Type": "text/plain; charset=utf-8"})
+            connection.request(method, path, body, {"Content-Type": "text/plain; charset=utf-8"} if body else {})
             response = connection.getresponse()
             read = response.read(MAX_ANSWER_BYTES + 1)
             if len(read) > MAX_ANSWER_BYTES:
@@ -166,11 +178,14 @@ class WitnessClient:
 def clients(policy: Policy, *, timeout_ms: int) -> tuple[WitnessClient, ...]:
     """A client for each URL that the policy names; witnesses that share one are keys of the same server.
 
-    Raises `SettingInvalid` where a witness has no URL: nobody could be asked for its cosignature.
+    A witness's further keys bear its name, and need not repeat its URL. Raises `SettingInvalid` where a witness has
+    none: nobody could be asked for its cosignature.
     """
+    urls = {witness.key.name: witness.url for witness in policy.witnesses if witness.url is not None}
     by_url: dict[str | None, list[Witness]] = {}
     for witness in policy.witnesses:
-        by_url.setdefault(witness.url, []).append(witness)
+        url = witness.url or urls.get(witness.key.name)
+        by_url.setdefault(url, []).append(msgspec.structs.replace(witness, url=url))
     return tuple(WitnessClient(witnesses, timeout_ms=timeout_ms) for witnesses in by_url.values())
 
 

@@ -223,7 +223,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             clock=SystemClock(),
             policy=policy_of(settings),
             process_id=process_id,
-            version=lambda: described(ledger.key),
+            version=lambda: described(ledger.keys.current.key),
             unready=readiness.reason,
             release=active.digest if active is not None else None,
             release_page=active.page if active is not None else None,
@@ -279,6 +279,7 @@ def _ledger(
         connect_timeout_ms=knobs.connect_timeout_ms,
         statement_timeout_ms=knobs.log_statement_timeout_ms,
         connections=knobs.log_connections,
+        serves=publishing.served(environment),
     )
     resources.push_async_callback(log.close)
     ledger = Ledger(

@@ -1,8 +1,8 @@
 """What every test may use: the repository, third-party vectors, and rules for generated examples."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -64,6 +64,12 @@ def module_database(cluster) -> Iterator[Cluster]:
     """As `database`, for all tests of a module that leave it as it was."""
     with _copied(cluster) as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def a_database(cluster) -> Callable[[], AbstractContextManager[Cluster]]:
+    """As `database`, while `with a_database() as own:` runs."""
+    return lambda: _copied(cluster)
 
 
 @contextmanager

@@ -207,7 +207,7 @@ class Service:
         self.clock = FakeClock()
         self.tokens = FakeTokens()
         self.telemetry = FakeTelemetry()
-        self.policy = Policy(**policy)
+        self.policy = Policy(**{"refusal_delay_ms": 0, **policy})
         self.requests = []
         self.infer_error = None
         self.infer_gate = None

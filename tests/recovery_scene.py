@@ -64,7 +64,8 @@ class Scene:
     def recovery(self, kept=None) -> Recovery:
         """`kept`: the checkpoints that are known, instead of those of the anchor folder."""
         return Recovery(
-            ground=self.server, notes=self.notes, key_path=self.folder / "signing.key", anchor=self.world.anchor,
+            ground=self.server, notes=self.notes, key_path=self.folder / "signing.key",
+            second_key_path=self.folder / "second.key", anchor=self.world.anchor,
             clock=SystemClock(), kept=lambda keys: self.anchored(keys) if kept is None else kept,
         )  # fmt: skip
 
@@ -93,7 +94,7 @@ async def filled(world: World, entries, count: int) -> None:
 
 def cut(database: MemoryDatabase, size: int) -> None:
     """As when an older backup is restored."""
-    del database.stored[size:], database.entries[size:]
+    del database.stored[size:], database.entries[size:], database.columns[size:]
     database.batches = [batch for batch in database.batches if batch.size <= size]
     database.checkpoints = {at: signed for at, signed in database.checkpoints.items() if at <= size}
     database.places = {stored.event_id: stored.index for stored in database.stored}

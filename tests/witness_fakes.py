@@ -22,6 +22,8 @@ class FakeWitness:
     def __init__(self, name: str, seed: int = 1, algorithm: bytes = ALGORITHM_ED25519) -> None:
         self.cosigner = Cosigner(f"{name}.example/witness", bytes([seed]) * 32, algorithm)
         self.latest: Checkpoint | None = None
+        self.shown: bytes | None = None
+        """What it shows as its latest checkpoint, if anything."""
         self.requests: list[submission.AddCheckpoint] = []
         self.connections = 0
         self.instead: Callable[[submission.AddCheckpoint], Answer] | None = None
@@ -74,6 +76,13 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.witness.connections += 1
+
+    def do_GET(self) -> None:
+        shown = self.witness.shown
+        self.send_response(404 if shown is None else 200)
+        self.send_header("Content-Length", str(len(shown or b"")))
+        self.end_headers()
+        self.wfile.write(shown or b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

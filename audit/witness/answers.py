@@ -15,14 +15,17 @@ from audit.errors import (
     SignatureInvalid,
     SignatureMissing,
     SizeConflict,
+    WitnessBusy,
     WitnessUnavailable,
 )
+from audit.submission import AddCheckpoint
+from audit.witness.judgement import Submitted
 from audit.witness.rates import Rates
 from audit.witness.witness import Witness
 
 TEXT: Final = "text/plain; charset=utf-8"
 TEXT_SIZE: Final = "text/x.tlog.size"  # C2SP tlog-witness, "add-checkpoint"
-RETRY_AFTER_S: Final = 1
+_LATER: Final = ("Retry-After", "1")
 
 # C2SP tlog-witness, "add-checkpoint"; what is not of the specification is HTTP's own (RFC 9110, RFC 6585).
 _STATUS: Final[dict[type[AuditError], int]] = {
@@ -31,6 +34,7 @@ _STATUS: Final[dict[type[AuditError], int]] = {
     SignatureInvalid: 403,
     LogUnknown: 404,
     ConsistencyInvalid: 422,
+    WitnessBusy: 429,
     WitnessUnavailable: 503,
 }
 
@@ -54,16 +58,17 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 Report = Callable[[str, int, int, int], None]
-"""Told origin, old size, size and status of each checkpoint of a known log that the log did sign."""
+"""Told origin, old size, size and status of checkpoints that a known log did sign."""
 
 
 class Answers:
     """Answers every request; any thread may ask. What is thrown by the world is an answer, too."""
 
-    def __init__(self, witness: Witness, peers: Rates, logs: Rates, report: Report, *, max_proof_hashes: int) -> None:
+    def __init__(self, witness: Witness, peers: Rates, told: Rates, report: Report, *, max_proof_hashes: int) -> None:
+        """`peers` says how often an address may ask, `told` how often a log is reported on: strangers can repeat it."""
         self._witness: Final = witness
         self._peers: Final = peers
-        self._logs: Final = logs
+        self._told: Final = told
         self._report: Final = report
         self._max_proof_hashes: Final = max_proof_hashes
 
@@ -72,7 +77,7 @@ class Answers:
         if path == "/health":
             return self._of("GET", asked, self._health)
         if not self._peers.admits(asked.peer):
-            return _too_many("of this address")
+            return refused(429, "too many requests of this address", _LATER)
         if path == "/add-checkpoint":
             return self._of("POST", asked, self._add_checkpoint)
         found = _checkpoint_path(path)
@@ -88,24 +93,26 @@ class Answers:
         except SizeConflict as error:
             return Answer(status=409, body=b"%d\n" % error.size, media_type=TEXT_SIZE)
         except AuditError as error:
-            return refused(_status(error), str(error))
+            status = _status(error)
+            return refused(status, str(error), *([_LATER] if status in (429, 503) else []))
         except OSError as error:
             return refused(503, f"the state cannot be reached ({error.strerror})")
 
     def _add_checkpoint(self, body: bytes) -> Answer:
         request = submission.parse(body, self._max_proof_hashes)
         submitted = self._witness.submitted(request)
-        origin, size = submitted.checkpoint.origin, submitted.checkpoint.size
-        if not self._logs.admits(origin):
-            self._report(origin, request.old_size, size, 429)
-            return _too_many("of this log")
         try:
             lines = self._witness.cosign(request, submitted)
         except AuditError as error:
-            self._report(origin, request.old_size, size, _status(error))
+            self._tell(request, submitted, _status(error))
             raise
-        self._report(origin, request.old_size, size, 200)
+        self._tell(request, submitted, 200)
         return Answer(status=200, body=lines.encode("utf-8"))
+
+    def _tell(self, request: AddCheckpoint, submitted: Submitted, status: int) -> None:
+        origin = submitted.checkpoint.origin
+        if self._told.admits(origin):
+            self._report(origin, request.old_size, submitted.checkpoint.size, status)
 
     def _checkpoint(self, log: str) -> Answer:
         signed = self._witness.latest(log)
@@ -121,10 +128,6 @@ class Answers:
 
 def refused(status: int, words: str, *headers: tuple[str, str]) -> Answer:
     return Answer(status=status, body=f"{words}\n".encode("utf-8", "backslashreplace"), headers=headers)
-
-
-def _too_many(which: str) -> Answer:
-    return refused(429, f"too many requests {which}", ("Retry-After", str(RETRY_AFTER_S)))
 
 
 def _status(error: AuditError) -> int:

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -60,19 +61,26 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    """Idempotent: what is there stays, with `--ml-dsa` also later the second key is added."""
+    """Idempotent: what is there stays, with `--ml-dsa` also later the second key is added.
+
+    The state knows a key before the key is there. So a crash leaves no key without a state, and a key without one has
+    lost it: such a key may have cosigned anything, and begins nothing anew.
+    """
     where = settings.places(os.environ)
+    held = _cosigners(where)
+    for cosigner in held:
+        if cosigner.name != options.name:
+            raise SettingInvalid(f"--name: the key that is there is of {cosigner.name}; name another home")
+    if held:
+        folder.open_state(where.state, [cosigner.verifier for cosigner in held], lock_deadline_ms=0)
     wanted = [(where.ed25519_key, cosignature.ALGORITHM_ED25519)]
     if options.ml_dsa:
         wanted.append((where.ml_dsa_key, cosignature.ALGORITHM_ML_DSA_44))
     for path, algorithm in wanted:
         if not path.exists():
-            signing.create_cosigner(path, options.name, algorithm)
-    cosigners = _cosigners(where)
-    for cosigner in cosigners:
-        if cosigner.name != options.name:
-            raise SettingInvalid(f"--name: the key that is there is of {cosigner.name}; name another home")
-    folder.create_state(where.state, [cosigner.verifier for cosigner in cosigners])
+            made = Cosigner(options.name, secrets.token_bytes(signing.SEED_BYTES), algorithm)
+            folder.create_state(where.state, [made.verifier])
+            signing.write(path, made.skey)
     if not where.logs.exists():
         where.logs.write_text(_LOGS, encoding="utf-8")
     print(f"witness {options.name} begun under {where.home}; name its logs in {where.logs}. For policies:")
@@ -80,7 +88,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _key(_: argparse.Namespace) -> int:
-    for cosigner in _cosigners(settings.places(os.environ)):
+    for cosigner in _required(settings.places(os.environ)):
         print(cosigner.verifier)
     return 0
 
@@ -91,16 +99,13 @@ def _run(options: argparse.Namespace) -> int:
     environment = {**os.environ, **told}
     where, limits = settings.places(environment), settings.read(environment)
     answers = _answers(where, limits)
-    try:
-        asyncio.run(_serve(Server(answers.answer, limits), where.host))
-    except OSError as error:
-        raise SettingInvalid(f"witness: cannot listen on {where.host}:{limits.port} ({error.strerror})") from error
+    asyncio.run(_serve(Server(answers.answer, limits), where.host))
     return 0
 
 
 def _answers(where: Places, limits: WitnessSettings) -> Answers:
     """All that is not the network. Everything that can be found wrong is found here, before anybody is answered."""
-    cosigners, known = _cosigners(where), logs.read(where.logs)
+    cosigners, known = _required(where), logs.read(where.logs)
     verifiers = [cosigner.verifier for cosigner in cosigners]
     state = folder.open_state(where.state, verifiers, lock_deadline_ms=limits.lock_deadline_ms)
     witness = Witness(
@@ -108,8 +113,10 @@ def _answers(where: Places, limits: WitnessSettings) -> Answers:
         cosigners,
         state,
         lambda: int(time.time()),
+        Rates(limits.log_rate_per_s, time.monotonic, at_most=max(1, len(known))).admits,
         clock_tolerance_s=limits.clock_tolerance_s,
         max_kept_conflicts=limits.max_kept_conflicts,
+        fresh_s=limits.fresh_s,
     )
     return Answers(
         witness,
@@ -124,16 +131,25 @@ async def _serve(server: Server, host: str) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    port = await server.listen(host)
+    try:
+        port = await server.listen(host)
+    except OSError as error:
+        raise SettingInvalid(f"witness: cannot listen on {host}:{server.settings.port} ({error.strerror})") from error
     print(f"witness listening on http://{host}:{port}", flush=True)
     await ended.wait()
     await server.close()
 
 
 def _cosigners(where: Places) -> list[Cosigner]:
-    """Ed25519 first; ML-DSA-44 where there is one."""
-    paths = [where.ed25519_key, *([where.ml_dsa_key] if where.ml_dsa_key.exists() else [])]
-    return [signing.load_cosigner(path) for path in paths]
+    """Those that are there, Ed25519 first."""
+    return [signing.load_cosigner(path) for path in (where.ed25519_key, where.ml_dsa_key) if path.exists()]
+
+
+def _required(where: Places) -> list[Cosigner]:
+    found = _cosigners(where)
+    if not found:
+        raise SettingInvalid(f"witness: no key under {where.home}; `medai audit witness init` makes one")
+    return found
 
 
 def _report(origin: str, old_size: int, size: int, status: int) -> None:

@@ -37,7 +37,9 @@ class WitnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_peers: Annotated[int, Meta(ge=16, le=1_000_000)] = 4_096
     """Addresses whose rate is remembered."""
     log_rate_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 10
-    """Signed checkpoints of one log, each of which costs a write to disk; beyond it 429."""
+    """Checkpoints of one log that are cosigned anew, each of which costs a write to disk; beyond it 429."""
+    fresh_s: Annotated[int, Meta(ge=0, le=3_600)] = 10
+    """How long the same checkpoint, sent again, is answered with the same cosignature."""
     clock_tolerance_s: Annotated[int, Meta(ge=0, le=3_600)] = 60
     """How far the clock may go back before nothing is cosigned any more."""
     max_kept_conflicts: Annotated[int, Meta(ge=0, le=10_000)] = 64

@@ -6,7 +6,7 @@ from typing import Final
 from audit import submission
 from audit.checkpoint import Checkpoint
 from audit.cosignature import Cosigner
-from audit.errors import ConsistencyInvalid, LogUnknown, SizeConflict, WitnessUnavailable
+from audit.errors import ConsistencyInvalid, LogUnknown, SizeConflict, WitnessBusy, WitnessUnavailable
 from audit.witness import judgement
 from audit.witness.folder import Cosigned, StateFolder
 from audit.witness.judgement import Submitted
@@ -22,11 +22,16 @@ class Witness:
         cosigners: Sequence[Cosigner],
         state: StateFolder,
         now_s: Callable[[], int],
+        admits: Callable[[str], bool],
         *,
         clock_tolerance_s: int,
         max_kept_conflicts: int,
+        fresh_s: int,
     ) -> None:
-        """Requires at least one cosigner, and the state to be theirs."""
+        """Requires at least one cosigner, and the state to be theirs.
+
+        `admits` says whether one more checkpoint of an origin may be persisted now.
+        """
         assert cosigners
         self._logs: Final = logs
         self._cosigners: Final = tuple(cosigners)
@@ -34,7 +39,11 @@ class Witness:
         self._now_s: Final = now_s
         self._clock_tolerance_s: Final = clock_tolerance_s
         self._max_kept_conflicts: Final = max_kept_conflicts
+        self._admits: Final = admits
+        self._fresh_s: Final = fresh_s
         self._broken = False
+        self._durable: dict[str, tuple[str, str, int]] = {}
+        """By log: the text that this process persisted last, our lines over it, and their time."""
 
     @property
     def sound(self) -> bool:
@@ -57,7 +66,8 @@ class Witness:
         C2SP tlog-witness, "add-checkpoint": between the comparison with what was cosigned last and the
         replacement of it nobody else may do the same, or an answer for fewer records could roll back one for more.
         Raises `SizeConflict` where the old size is not that of the checkpoint cosigned last, `ConsistencyInvalid`
-        where the tree is no extension of it, and `WitnessUnavailable` where nothing can be cosigned now.
+        where the tree is no extension of it, `WitnessUnavailable` where nothing can be cosigned now, and
+        `WitnessBusy` where it is too much of this log.
         """
         log = self._logs[submitted.checkpoint.origin].hash
         with self._state.locked(log):
@@ -71,10 +81,7 @@ class Witness:
             except ConsistencyInvalid:
                 self._keep(log, request.signed, submitted.checkpoint, latest)
                 raise
-            ours = self._lines(submitted.opened.text, self._time_s(latest))
-            theirs = "".join(signature.line for signature in submitted.opened.verified)
-            self._persist(log, f"{submitted.opened.text}\n{theirs}{ours}")
-        return ours
+            return self._again(log, submitted.opened.text) or self._anew(log, submitted, self._time_s(latest))
 
     def add_checkpoint(self, body: bytes) -> str:
         """The answer to a request's body: the signature lines. Raises as `submission.parse` and the steps do."""
@@ -85,8 +92,27 @@ class Witness:
         """The latest cosigned checkpoint of the log whose origin has this hash, with all signatures; for monitors."""
         return self._state.signed(log)
 
-    def _lines(self, text: str, time_s: int) -> str:
-        return "".join(cosigner.cosign(text, time_s).line for cosigner in self._cosigners)
+    def _again(self, log: str, text: str) -> str | None:
+        """Our lines over the very checkpoint that was cosigned last, if that was just now.
+
+        A checkpoint is public: sent again and again by a stranger, it must cost no write each time, nor take from
+        what its log may send. Only what this process has made durable is answered again: what another one left, it
+        may have left in its last moment, and unsynced.
+        """
+        known = self._durable.get(log)
+        if known is None or known[0] != text or abs(self._now_s() - known[2]) >= self._fresh_s:
+            return None
+        return known[1]
+
+    def _anew(self, log: str, submitted: Submitted, time_s: int) -> str:
+        text = submitted.opened.text
+        if not self._admits(submitted.checkpoint.origin):
+            raise WitnessBusy("witness: this log sends too many checkpoints; try again later")
+        ours = "".join(cosigner.cosign(text, time_s).line for cosigner in self._cosigners)
+        theirs = "".join(signature.line for signature in submitted.opened.verified)
+        self._persist(log, f"{text}\n{theirs}{ours}")
+        self._durable[log] = (text, ours, time_s)
+        return ours
 
     def _persist(self, log: str, signed: str) -> None:
         try:

@@ -64,7 +64,8 @@ class _Libraries(logging.Handler):
 
 
 class Telemetry:
-    """Counts and logs for one worker (the ports `service.http.ports.Telemetry` and `audit.ports.Observer`).
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer` and
+    `audit.ports.PublishingObserver`).
 
     With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
     files there, and any worker answers for all of them.
@@ -108,7 +109,10 @@ class Telemetry:
             "medai_anchor_timestamp_seconds", "When the anchor last covered all that was signed.", "anchor", registry
         )
         self._anchor_failures = Counter(
-            "medai_anchor_failures_total", "Checkpoints that were not anchored.", ("anchor", "reason"), registry=registry
+            "medai_anchor_failures_total",
+            "Checkpoints that were not anchored.",
+            ("anchor", "reason"),
+            registry=registry,
         )
         self._witness_size = _largest("medai_witness_size", "Records that the witness cosigned.", "witness", registry)
         self._witness_time = _largest(

@@ -58,7 +58,13 @@ class Application(Struct, frozen=True, kw_only=True):
 
 def create(parts: Parts) -> Application:
     """The public application. Nothing is started: whoever serves it closes its windows."""
-    peers = Peers(parts.pseudonyms, parts.policy.trusted_proxies)
+    policy = parts.policy
+    peers = Peers(
+        parts.pseudonyms,
+        policy.trusted_proxies,
+        header=policy.forwarded_header,
+        ipv6_bits=policy.peer_ipv6_bits,
+    )
     windows = Windows(
         ledger=parts.ledger,
         clock=parts.clock,

@@ -1,6 +1,6 @@
 import importlib
 import re
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -66,6 +66,7 @@ def test_the_readme_gives_every_service_setting_its_default_and_its_bounds(readm
     "prefix, settings",
     [
         (audit_settings.PREFIX, audit_settings.LedgerSettings),
+        (audit_settings.PUBLISH_PREFIX, audit_settings.PublishSettings),
         (witness_settings.PREFIX, witness_settings.WitnessSettings),
     ],
 )
@@ -75,8 +76,9 @@ def test_the_readme_gives_every_setting_of_the_ledger_and_the_witness_its_defaul
     hints = get_type_hints(settings, include_extras=True)
     rows = []
     for field in msgspec.structs.fields(settings):
-        bounds = get_args(hints[field.name])[1]
-        rows.append(_row(prefix + field.name.upper(), field.default, f"{bounds.ge} to {bounds.le}"))
+        kind, bounds = hints[field.name], get_args(hints[field.name])
+        allowed = ", ".join(bounds) if get_origin(kind) is Literal else f"{bounds[1].ge} to {bounds[1].le}"
+        rows.append(_row(prefix + field.name.upper(), field.default, allowed))
     assert [row for row in rows if row not in readme] == []
 
 

@@ -6,16 +6,18 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from alembic import command
 from psycopg import errors
 
 from audit import anchors_configured, checkpoint, genesis, merkle, note, record, signing
 from audit.attestation import adopt
 from audit.checkpoint import Checkpoint
 from audit.clock import SystemClock
-from audit.errors import LeaseLost, LedgerUnavailable, RecordRefused
+from audit.errors import LeaseLost, LedgerExists, LedgerUnavailable, RecordRefused
 from audit.ports import Cosigned, Lease
+from audit.postgres import migrate
 from audit.postgres.reader import PostgresReader
-from audit.postgres.store import COSIGN, LEASE, PostgresStore
+from audit.postgres.store import APPEND, COSIGN, LEASE, PostgresStore
 from audit.publishing import NAME
 from audit.publishing_anchors import Source
 from tests.ledger_fakes import until
@@ -104,6 +106,18 @@ def test_what_witnesses_cosigned_is_served_by_every_process(told, witness):
         served = await another.checkpoint()
         assert served is not None
         assert [line.name for line in note.split(served[1])[1]] == [log.signer.name, witness.cosigner.name]
+
+    told(test)
+
+
+def test_what_met_a_policy_once_is_not_served_for_ever_once_no_witness_is_asked_for_any_more(told):
+    async def test(log):
+        lease = await log.store.lease(NAME, uuid4(), A_MINUTE_MS)
+        await log.store.cosign(lease, cosigned(attested=True))
+        asked, unasked = log.reader, PostgresReader(log.database.reader_url, serves="signed")
+        log.opened.append(unasked)
+        signed = await asked.signed()
+        assert (await asked.checkpoint(), await unasked.checkpoint()) == ((1, b"cosigned"), signed)
 
     told(test)
 
@@ -253,5 +267,35 @@ def test_a_database_without_the_newest_schema_says_so(told, database):
             connection.execute("DROP FUNCTION ledger.lease(text, uuid, integer)")
         with pytest.raises(LedgerUnavailable, match="medai migrate"):
             await log.store.lease(NAME, uuid4(), A_MINUTE_MS)
+
+    told(test)
+
+
+def to_revision(database, revision, move):
+    """Alembic's own `move`, upgrade or downgrade, as `audit.postgres.migrate` runs it."""
+    with migrate._transaction(database.admin_url) as connection:
+        move(migrate._config(connection), revision)
+
+
+def test_a_ledger_of_the_first_revision_is_brought_to_the_newest_with_its_records(database, entries):
+    to_revision(database, "0001", command.downgrade)
+    with psycopg.connect(database.writer_url, autocommit=True) as connection:
+        connection.execute(APPEND, (0, *entries.sent(entries.genesis())))
+        connection.execute("SELECT ledger.publish(1, 'signed')")
+    migrate.upgrade(database.admin_url)
+    with psycopg.connect(database.writer_url, autocommit=True) as connection:
+        lease = connection.execute(LEASE, (NAME, uuid4(), A_MINUTE_MS)).fetchone()
+    assert lease is not None
+    assert lease[0] is True
+    assert migrate.current(database.admin_url) == migrate.head()
+
+
+def test_cosigned_checkpoints_are_not_dropped_by_going_back(told, database):
+    async def test(log):
+        lease = await log.store.lease(NAME, uuid4(), A_MINUTE_MS)
+        await log.store.cosign(lease, cosigned())
+        with pytest.raises(LedgerExists):
+            to_revision(database, "0001", command.downgrade)
+        assert len(await log.reader.cosigned(0, 1, 10)) == 1
 
     told(test)

@@ -69,6 +69,25 @@ def test_its_keys_are_made_once(begun):
     assert begun.vkeys() == before
 
 
+def test_keys_that_lost_their_state_begin_nothing_anew(begun):
+    (begun.path / "state" / "witness").unlink()
+    found = begun.medai("init", "--name", "witness.example/w1")
+    assert (found.returncode, "would sign a second history" in found.stderr) == (2, True)
+
+
+def test_a_beginning_that_was_cut_before_its_key_was_there_is_begun_again(begun):
+    (begun.path / "keys" / "ed25519.key").unlink()
+    begun.medai("init", "--name", "witness.example/w1")
+    with begun.running() as witness:
+        assert witness.add(LOG.body(0, 5))[0] == 200
+
+
+def test_a_port_that_is_taken_is_told(begun):
+    with begun.running() as witness:
+        found = begun.medai("run", "--port", str(witness.port))
+    assert (found.returncode, "cannot listen on 127.0.0.1" in found.stderr) == (2, True)
+
+
 def test_another_name_for_the_same_keys_is_refused(begun):
     assert begun.medai("init", "--name", "witness.example/w2").returncode == 2
 

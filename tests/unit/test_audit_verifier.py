@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit import verifier
+from tests import audit_vectors_policies
 
 SOURCE = Path(verifier.__file__)
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
@@ -221,3 +222,10 @@ def _openssl(public, message, signature):
     except InvalidSignature:
         return False
     return True
+
+
+def test_the_log_s_key_is_no_witness_of_the_log(tmp_path):
+    key = audit_vectors_policies.LOG_ML_DSA
+    policy = tmp_path / "policy"
+    policy.write_text(f"witness W {key}\nquorum W\n", encoding="utf-8")
+    assert verifier.main(["--policy", str(policy), "--key", str(key), str(RECEIPT)]) == verifier.USAGE

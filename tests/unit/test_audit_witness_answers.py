@@ -29,10 +29,13 @@ class World:
         self.folder, self.monotonic_s = tmp_path, 0.0
         known = {LOG.origin: Log(origin=LOG.origin, keys=(LOG.signer.verifier,))}
         state = folder.open_state(tmp_path, [ED.verifier], lock_deadline_ms=1_000)
-        witness = Witness(known, [ED], state, lambda: 1_790_000_000, clock_tolerance_s=0, max_kept_conflicts=1)
-        peers = Rates(peer_rate, lambda: self.monotonic_s, at_most=16)
-        submissions = Rates(log_rate, lambda: self.monotonic_s, at_most=16)
-        self.answers = Answers(witness, peers, submissions, lambda *line: self.told.append(line), max_proof_hashes=63)
+        rates = [Rates(rate, lambda: self.monotonic_s, at_most=16) for rate in (peer_rate, log_rate, log_rate)]
+        witness = Witness(
+            known, [ED], state, lambda: 1_790_000_000, rates[1].admits,
+            clock_tolerance_s=0, max_kept_conflicts=1, fresh_s=0,
+        )  # fmt: skip
+        report = lambda *line: self.told.append(line)  # noqa: E731  # one line is what it does
+        self.answers = Answers(witness, rates[0], rates[2], report, max_proof_hashes=63)
 
     def ask(self, method, target, body=b"", peer="192.0.2.1"):
         return self.answers.answer(Asked(method=method, target=target, body=body, peer=peer))
@@ -196,8 +199,8 @@ def test_health_has_no_rate(tmp_path):
 
 def test_a_log_beyond_its_rate_is_told_to_wait_whoever_sends(tmp_path):
     world = World(tmp_path, log_rate=1)
-    found = [world.add(LOG.body(0, 5), peer=str(at)).status for at in range(3)]
-    assert found == [200, 409, 429]
+    found = [world.add(LOG.body(at, at + 1), peer=str(at)) for at in range(3)]
+    assert ([one.status for one in found], found[-1].headers) == ([200, 200, 429], (("Retry-After", "1"),))
 
 
 def test_what_is_not_signed_by_a_log_uses_nothing_of_its_rate(tmp_path):
@@ -205,6 +208,19 @@ def test_what_is_not_signed_by_a_log_uses_nothing_of_its_rate(tmp_path):
     unsigned = LOG.body(0, 5, signed=note.sign(LOG.text(5), [STRANGER]))
     assert [world.add(unsigned).status for _ in range(5)] == [403] * 5
     assert world.add(LOG.body(0, 5)).status == 200
+
+
+def test_what_is_not_cosigned_uses_nothing_of_a_logs_rate(tmp_path):
+    world = World(tmp_path, log_rate=1)
+    assert [world.add(LOG.body(3, 5)).status for _ in range(5)] == [409] * 5
+    assert world.add(LOG.body(0, 5)).status == 200
+
+
+def test_a_log_whose_checkpoints_are_repeated_is_not_reported_on_without_end(tmp_path):
+    world = World(tmp_path, log_rate=1)
+    for _ in range(5):
+        world.add(LOG.body(3, 5))
+    assert len(world.told) == 2
 
 
 def test_of_many_addresses_only_so_many_are_remembered():

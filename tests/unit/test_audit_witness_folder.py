@@ -34,7 +34,10 @@ def opened(state, *keys):
 
 def witness(state):
     logs = {LOG.origin: Log(origin=LOG.origin, keys=(LOG.signer.verifier,))}
-    return Witness(logs, [ED], opened(state), lambda: 1_790_000_000, clock_tolerance_s=0, max_kept_conflicts=1)
+    return Witness(
+        logs, [ED], opened(state), lambda: 1_790_000_000, lambda _: True,
+        clock_tolerance_s=0, max_kept_conflicts=1, fresh_s=0,
+    )  # fmt: skip
 
 
 def dying(monkeypatch, name, *, after):

@@ -5,61 +5,16 @@ import threading
 import pytest
 
 from audit import cosignature, note
-from audit.cosignature import ALGORITHM_ML_DSA_44, Cosigner
-from audit.errors import (
-    Altered,
-    ConsistencyInvalid,
-    LogUnknown,
-    Malformed,
-    SignatureInvalid,
-    SignatureMissing,
-    SizeConflict,
-    WitnessUnavailable,
-)
-from audit.witness import folder
-from audit.witness.logs import Log, origin_hash
-from audit.witness.witness import Witness
-from tests.witness_log import tree
+from audit.errors import ConsistencyInvalid, LogUnknown, Malformed, SignatureInvalid, SignatureMissing, SizeConflict
+from audit.witness.logs import origin_hash
+from tests.witness_log import ED, FORKED, LOG, NOW_S, OTHER, PQ, Begun, tree
 
-LOG, OTHER = tree(), tree("log.example/b", b"b" * 32)
-FORKED = tree(salt="forked")
 ROTATED = note.Signer(LOG.origin, b"r" * 32)
-ED = Cosigner("witness.example/w1", b"1" * 32)
-PQ = Cosigner("witness.example/w1", b"2" * 32, ALGORITHM_ML_DSA_44)
-NOW_S = 1_790_000_000
-
-
-class Clock:
-    """A clock that stands where it was put."""
-
-    now_s = NOW_S
-
-    def __call__(self) -> int:
-        return self.now_s
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def begin(tmp_path, clock):
-    """A witness over the state of this test: each call is another process that opens it."""
-
-    def begin(*cosigners, keys=(LOG.signer.verifier,), lock_deadline_ms=2_000):
-        cosigners = cosigners or (ED,)
-        verifiers = [cosigner.verifier for cosigner in cosigners]
-        if not (tmp_path / "state").exists():
-            folder.create_state(tmp_path / "state", verifiers)
-        state = folder.open_state(tmp_path / "state", verifiers, lock_deadline_ms=lock_deadline_ms)
-        logs = {
-            LOG.origin: Log(origin=LOG.origin, keys=keys),
-            OTHER.origin: Log(origin=OTHER.origin, keys=(OTHER.signer.verifier,)),
-        }
-        return Witness(logs, cosigners, state, clock, clock_tolerance_s=60, max_kept_conflicts=2)
-
-    return begin
+def begin(tmp_path):
+    return Begun(tmp_path / "state")
 
 
 @pytest.fixture
@@ -71,11 +26,6 @@ def conflict(witness, body):
     with pytest.raises(SizeConflict) as raised:
         witness.add_checkpoint(body)
     return raised.value.size
-
-
-def kept(tmp_path, kind, log=LOG):
-    at = tmp_path / "state" / kind / origin_hash(log.origin)
-    return sorted(path.name.partition("-")[0] for path in at.iterdir()) if at.exists() else []
 
 
 # -- what is cosigned
@@ -287,85 +237,3 @@ def test_of_many_at_once_that_begin_at_one_size_one_history_is_cosigned(begin):
     for thread in threads:
         thread.join()
     assert len(answers) == 1
-
-
-# -- evidence
-
-
-def test_two_signed_roots_of_one_size_are_kept_as_evidence(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    with pytest.raises(ConsistencyInvalid):
-        witness.add_checkpoint(FORKED.body(5, 5))
-    assert kept(tmp_path, "forked") == ["5"]
-
-
-def test_the_evidence_is_the_note_that_the_log_signed(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    with pytest.raises(ConsistencyInvalid):
-        witness.add_checkpoint(FORKED.body(5, 5))
-    (path,) = (tmp_path / "state" / "forked" / origin_hash(LOG.origin)).iterdir()
-    assert path.read_text("utf-8") == FORKED.signed(5)
-
-
-def test_checkpoints_whose_proof_is_wrong_are_kept_apart_and_not_without_end(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    for size in (7, 8, 9, 10):
-        with pytest.raises(ConsistencyInvalid):
-            witness.add_checkpoint(FORKED.body(5, size))
-    assert (kept(tmp_path, "unproven"), kept(tmp_path, "forked")) == (["7", "8"], [])
-
-
-def test_nothing_that_the_log_did_not_sign_is_kept(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    with pytest.raises(SignatureMissing):
-        witness.add_checkpoint(FORKED.body(5, 5, signed=note.sign(FORKED.text(5), [ROTATED])))
-    assert (kept(tmp_path, "unproven"), kept(tmp_path, "forked")) == ([], [])
-
-
-# -- when nothing can be cosigned
-
-
-def test_a_clock_that_went_back_a_little_repeats_the_last_time(witness, clock):
-    witness.add_checkpoint(LOG.body(0, 5))
-    clock.now_s -= 60
-    lines = witness.add_checkpoint(LOG.body(5, 9))
-    (ours,) = note.open(LOG.signed(9) + lines, [ED.verifier]).verified
-    assert cosignature.time_of(ours.signature) == NOW_S
-
-
-def test_a_clock_that_went_back_further_cosigns_nothing(witness, clock):
-    witness.add_checkpoint(LOG.body(0, 5))
-    clock.now_s -= 61
-    with pytest.raises(WitnessUnavailable):
-        witness.add_checkpoint(LOG.body(5, 9))
-
-
-def test_a_state_that_was_edited_cosigns_nothing(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    path = tmp_path / "state" / f"{origin_hash(LOG.origin)}.checkpoint"
-    path.write_text(path.read_text("utf-8").replace("\n5\n", "\n4\n"), "utf-8")
-    with pytest.raises(Altered):
-        witness.add_checkpoint(LOG.body(4, 9))
-
-
-def test_a_state_that_was_replaced_by_another_logs_cosigns_nothing(witness, tmp_path):
-    witness.add_checkpoint(LOG.body(0, 5))
-    witness.add_checkpoint(OTHER.body(0, 3))
-    theirs, ours = (tmp_path / "state" / f"{origin_hash(log.origin)}.checkpoint" for log in (OTHER, LOG))
-    ours.write_bytes(theirs.read_bytes())
-    with pytest.raises(Altered):
-        witness.add_checkpoint(LOG.body(3, 9))
-
-
-def test_a_log_that_another_process_works_on_too_long_is_told_to_try_again(begin, tmp_path):
-    witness = begin(lock_deadline_ms=20)
-    state = folder.open_state(tmp_path / "state", [ED.verifier], lock_deadline_ms=20)
-    with state.locked(origin_hash(LOG.origin)), pytest.raises(WitnessUnavailable):
-        witness.add_checkpoint(LOG.body(0, 5))
-
-
-def test_one_log_does_not_wait_for_another(begin, tmp_path):
-    witness = begin(lock_deadline_ms=20)
-    state = folder.open_state(tmp_path / "state", [ED.verifier], lock_deadline_ms=20)
-    with state.locked(origin_hash(OTHER.origin)):
-        assert witness.add_checkpoint(LOG.body(0, 5)) != ""

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.identity import DefaultAzureCredential
 
 from audit import anchors_blob, checkpoint, note
 from audit.anchors_blob import MAX_VERSIONS, BlobAnchor, connect
@@ -119,6 +120,13 @@ def test_a_blob_in_the_way_that_the_log_did_not_sign_is_told(storage, anchor):
         put(anchor, signed(5))
 
 
+def test_a_copied_checkpoint_under_the_name_of_another_size_is_no_proof_of_a_fork(storage, anchor):
+    put(anchor, signed(5))
+    next(iter(storage.blobs.values()))[0].body = signed(4).encode()
+    with pytest.raises(Altered, match="holds the checkpoint of size 4"):
+        put(anchor, signed(5))
+
+
 def test_a_container_without_a_policy_is_refused_before_anything_is_stored(storage, anchor):
     storage.container_policy = False
     with pytest.raises(SettingInvalid, match="no immutability policy"):
@@ -167,6 +175,17 @@ def test_a_policy_that_has_ended_is_noticed(storage, anchor):
     storage.for_versions, storage.default_policy = True, {**A_YEAR, UNTIL: "Sun, 01 Feb 2026 00:00:00 GMT"}
     with pytest.raises(SettingInvalid, match="ends too early"):
         put(anchor, signed(5))
+
+
+def test_what_was_stored_long_ago_is_still_fine_while_its_policy_lasts(storage):
+    storage.for_versions, storage.locks_at_once = True, True
+    put(anchor_of(storage, retention_days=365), signed(5))
+    later = BlobAnchor(
+        connect(storage.url, timeout_ms=2_000), (LOG.verifier,), origin=ORIGIN, retention_days=365,
+        now=lambda: NOW + timedelta(days=300),
+    )  # fmt: skip
+    put(later, signed(5))
+    assert len(storage.bodies()) == 1
 
 
 def test_a_policy_of_our_own_lasts_as_long_as_was_asked(storage):
@@ -333,3 +352,13 @@ def test_a_policy_may_end_a_little_early_by_the_other_s_clock(storage):
     anchor = BlobAnchor(container, (LOG.verifier,), origin=ORIGIN, retention_days=1, now=lambda: next(clock))
     put(anchor, signed(5))
     assert storage.bodies() == [signed(5).encode()]
+
+
+def test_without_a_token_in_its_address_the_container_is_opened_as_the_machine_s_own_identity():
+    container = connect("https://account.blob.core.windows.net/anchors", timeout_ms=1_000)
+    assert isinstance(container.credential, DefaultAzureCredential)
+
+
+def test_a_token_in_the_container_s_address_is_used_as_it_is(storage, anchor):
+    anchor.newest()
+    assert all("sig=none" in path for _, path, _ in storage.requests)

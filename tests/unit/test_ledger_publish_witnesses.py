@@ -244,6 +244,13 @@ def test_witnesses_of_one_address_are_asked_once_with_all_their_keys(witness):
     assert (client.name, len(client.keys)) == ("A,B", 2)
 
 
+def test_a_further_key_of_a_witness_need_not_repeat_its_address(witness):
+    first = witness.policy_line("A")
+    second = FakeWitness("w", algorithm=ALGORITHM_ML_DSA_44).policy_line("B")
+    (client,) = clients(policy.parse(first + second + "quorum none\n"), timeout_ms=1_000)
+    assert (client.name, len(client.keys)) == ("A,B", 2)
+
+
 @pytest.mark.parametrize(
     "url", ["", "ftp://w.example/", "w.example", "https://", "https://w.example:99999/", "https://user@w.example/",
             "https://w.example/?a=b"],

@@ -9,6 +9,7 @@ from audit import genesis, note, record, rotation, signing
 from audit.acceptance import REMEDY
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
+from audit.cosignature import ALGORITHM_ML_DSA_44
 from audit.errors import LedgerForked, LedgerUnavailable, LogClosed, NothingLost
 from audit.keyring import KeyFiles
 from audit.ledger import Ledger
@@ -102,6 +103,18 @@ def test_the_old_key_is_kept_under_another_name(scene):
         await scene.recover()
         kept = scene.folder / f"signing.key.retired-{scene.world.signer.verifier.key_hash.hex()}"
         assert signing.load(kept).verifier == scene.world.signer.verifier
+
+    scene(test)
+
+
+def test_a_second_key_of_the_old_log_gives_way_to_one_of_the_new_log(scene):
+    async def test(scene: Scene) -> None:
+        path = scene.folder / "second.key"
+        old = signing.create_cosigner(path, scene.world.signer.name, ALGORITHM_ML_DSA_44)
+        await scene.recover()
+        assert signing.load_second(path, "log.example/next", required=True) is not None
+        kept = path.with_name(f"second.key.retired-{old.verifier.key_hash.hex()}")
+        assert signing.load_cosigner(kept).name == scene.world.signer.name
 
     scene(test)
 

@@ -15,6 +15,7 @@ from audit.outages import FolderOutages
 from audit.receipt import Policy
 from audit.record import KeyRotated
 from tests.ledger_fakes import QUICK, World, until
+from tests.recovery_scene import cut
 
 
 @pytest.fixture
@@ -280,8 +281,7 @@ def test_a_database_that_lost_the_rotation_is_refused_by_a_process_with_the_new_
         await handover.rotate(log_of(world), keys)
         keys.install()
         await asyncio.gather(*(ledger.close() for ledger in world.running))
-        del world.database.stored[1:], world.database.entries[1:], world.database.batches[1:]
-        world.database.checkpoints = {1: world.database.checkpoints[1]}
+        cut(world.database, 1)
         with pytest.raises(LedgerForked, match="medai audit recover"):
             await process(world, keys)
 
@@ -297,8 +297,7 @@ def test_an_anchor_of_this_log_by_a_key_that_its_records_do_not_know_is_noticed(
         await handover.rotate(log_of(world), keys)
         await ledger.append(entries.request())
         await asyncio.gather(*(ledger.close() for ledger in world.running))
-        del world.database.stored[1:], world.database.entries[1:], world.database.batches[1:]
-        world.database.checkpoints = {1: world.database.checkpoints[1]}
+        cut(world.database, 1)
         keys.next_path.unlink()
         with pytest.raises(KeyUnknown):
             await process(world, keys)

@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 
 from audit import note, verification
-from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from audit.accounts import MAX_FOUND
+from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from tests.held_anchors import HeldAnchor
 
 SIGNER = note.Signer.generate("log.example/entries", b"\x07" * 32)

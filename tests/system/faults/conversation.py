@@ -1,7 +1,7 @@
 """What a client and PostgreSQL say to each other for one append, and every place in it where a fault can strike."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -66,14 +66,17 @@ def spoken(connection: Connection) -> tuple[tuple[Side, str], ...]:
 
 
 class Once:
-    """A judge that lets `fate` befall the message at `place`, the first time that one passes."""
+    """A judge that strikes at the message at `place`, the first time that one passes: `fate` befalls it, after
+    `first` was done to its connection."""
 
-    def __init__(self, place: Place, fate: Fate) -> None:
-        self._place, self._fate = place, fate
+    def __init__(self, place: Place, fate: Fate, first: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+        self._place, self._fate, self._first = place, fate, first
         self.strikes = 0
 
     async def __call__(self, passage: Passage) -> Fate:
         if self.strikes or passage.at != (self._place.side, self._place.name, self._place.nth):
             return "pass"
         self.strikes += 1
+        if self._first is not None:
+            await self._first(passage.connection)
         return self._fate

@@ -87,13 +87,16 @@ def _timeouts(settings: LedgerSettings) -> dict[str, int]:
 
 
 class Log:
-    """A log's key, anchors and receipts, in `folder`; where its database is may change, what callers hold stays."""
+    """A log's key, anchors and receipts, in `folder`; where its database is may change, what callers hold stays.
+
+    `folder` may be a MEDAI_HOME: then the log is that service's.
+    """
 
     def __init__(self, folder: Path, reader_url: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.reader_url = reader_url
         self.reader = PostgresReader(reader_url)
-        self.key_file = folder / "signing.key"
+        self.key_file = folder / "keys" / "signing.key"
         self.signer = signing.load(self.key_file) if self.key_file.exists() else signing.create(self.key_file, "l/f")
         self.anchors = folder / "anchors"
         self.anchor = FolderAnchor(self.anchors, (self.signer.verifier,))
