@@ -192,7 +192,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
     async with AsyncExitStack() as resources:
         models = await asyncio.to_thread(_load_models, settings)
         resources.callback(models.close)
-        active = await asyncio.to_thread(_release, settings, models)
+        active = await asyncio.to_thread(release_of, settings, _digests(models))
         decoder = ImageDecoder(_decoder_settings(settings))
         resources.push_async_callback(decoder.close)
         await decoder.start()
@@ -303,8 +303,11 @@ def _load_models(settings: Settings) -> model_store.ModelStore:
     return model_store.load((*shipped, *service_settings.model_folders(settings)), runtime_settings(settings))
 
 
-def _release(settings: Settings, models: model_store.ModelStore) -> release.Active | None:
-    """The release that was given. Raises `ReleaseRejected`; in production there must be one, and it must be this."""
+def release_of(settings: Settings, models: Mapping[str, str]) -> release.Active | None:
+    """The release that was given, `models` being digests by NAME@VERSION. In production there must be one.
+
+    Raises `ReleaseRejected`, and `SettingInvalid` for a setting without the one that it needs.
+    """
     if not settings.release_file:
         if settings.environment == "production":
             raise SettingInvalid("MEDAI_RELEASE_FILE: in production the service runs only what was released; give it")
@@ -315,9 +318,13 @@ def _release(settings: Settings, models: model_store.ModelStore) -> release.Acti
         Path(settings.release_file),
         Path(settings.release_keys_file),
         Path(settings.release_page_file) if settings.release_page_file else None,
-        {f"{model.card.name}@{model.card.version}": model.card.sha256 for model in models.all()},
+        models,
         environment=settings.environment,
     )
+
+
+def _digests(models: model_store.ModelStore) -> dict[str, str]:
+    return {f"{model.card.name}@{model.card.version}": model.card.sha256 for model in models.all()}
 
 
 def runtime_settings(settings: Settings) -> RuntimeSettings:

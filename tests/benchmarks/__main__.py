@@ -1,6 +1,6 @@
 """`make bench`: how fast it is, as ratios that hold on any machine, each made in one run.
 
-    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify trace
+    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify trace sbom
     (all, unless some are named)
 
 BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here passes or fails: a machine that is
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks import (
-    appends, floods, lone, others, place, report, sizes, throughput, tracing, verifying, writers,
+    appends, bills, floods, lone, others, place, report, sizes, throughput, tracing, verifying, writers,
 )  # fmt: skip
 from tests.benchmarks.place import Place
 from tests.benchmarks.report import Row
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
     "flood": floods.rows,
     "verify": verifying.rows,
     "trace": tracing.rows,
+    "sbom": bills.rows,
 }
 
 

@@ -29,6 +29,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     traced: int
     """Requirements, marks and tests of the project whose matrix is made."""
     trace_rounds: int
+    bill_rounds: int
 
 
 FULL = Sizes(
@@ -47,6 +48,7 @@ FULL = Sizes(
     verify_rounds=5,
     traced=2_000,
     trace_rounds=5,
+    bill_rounds=3,
 )
 QUICK = Sizes(
     configurations=1,
@@ -64,6 +66,7 @@ QUICK = Sizes(
     verify_rounds=1,
     traced=100,
     trace_rounds=1,
+    bill_rounds=1,
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.benchmarks import appends, floods, others, report, verifying, writers
+from tests.benchmarks import appends, bills, floods, others, report, verifying, writers
 from tests.benchmarks.place import Place
 from tests.benchmarks.sizes import QUICK
 
@@ -56,3 +56,8 @@ def test_the_report_says_of_each_ratio_whether_it_meets_its_target(place, tmp_pa
     table = report.write(tmp_path, report.environment(place.maintenance_url, "test"), rows)
     assert [entry["met"] for entry in json.loads((tmp_path / "bench.json").read_bytes())["rows"]] == [True, False, None]
     assert Path(tmp_path / "bench.txt").read_text("utf-8") == table
+
+
+def test_the_bill_of_materials_is_measured_beside_the_tool_that_it_starts_from(place):
+    (row,) = bills.rows(place, SMALLEST)
+    assert row.measured.keys() == {"cyclonedx-py s", "build s", "check s"}
