@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks import (
-    appends, bills, floods, lone, others, place, report, sizes, throughput, tracing, verifying, writers,
+    appends,
+    bills,
+    floods,
+    lone,
+    others,
+    place,
+    report,
+    sizes,
+    throughput,
+    tracing,
+    verifying,
+    writers,
 )  # fmt: skip
 from tests.benchmarks.place import Place
 from tests.benchmarks.report import Row
