@@ -27,6 +27,8 @@ class Bench(Protocol):
 
     def fate(self, file: str, mutant: Mutant, known: Baseline) -> Fate: ...
 
+    def confirm(self, known: Baseline) -> None: ...
+
 
 class Task(Struct, frozen=True, kw_only=True):
     """The mutants of one unit, for one requirement. `arguments` are what pytest is given to run its claims."""
@@ -110,6 +112,8 @@ class _Run:
             self._total -= 1
 
     def record(self) -> MutantRecord:
+        if self._baseline is not None and self._killed:
+            self._bench.confirm(self._baseline)
         settings, unit = self._inputs.settings, self._task.unit
         survivors = sorted(self._survivors, key=lambda mutant: (mutant.start, mutant.end, mutant.text))
         return MutantRecord(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
@@ -39,40 +39,51 @@ _GRACE_S: Final = 5.0
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """The tests of one requirement, with the code as it is."""
+    """The tests of one requirement, with the code as it is: they pass, also with `preload` loaded before them."""
 
     arguments: tuple[str, ...]
     seconds: float
+    preload: tuple[str, ...] = ()
 
 
 class Workshop:
     """A copy of a project, and a server that runs tests in it. `opened` makes and removes it."""
 
-    def __init__(self, copy: Path, server: "subprocess.Popen[str]") -> None:
-        self._copy, self._server = copy, server
-        self._preload: Sequence[str] = ()
+    def __init__(self, copy: Path, cold: "_Server", warm: "_Server") -> None:
+        self._copy, self._cold, self._warm = copy, cold, warm
 
     def baseline(self, tests: Sequence[str], seed: int) -> Baseline:
         """Run `tests` on the code as it is. Raises `MutantsImpossible` where they do not pass in the copy."""
         seeded = (f"--hypothesis-seed={seed}",) if _has_hypothesis() else ()
         arguments = (*_ARGUMENTS, *seeded, *tests)
-        answer = self._ask(arguments, _FIRST_S)
+        answer = self._cold.ask(arguments, _FIRST_S)
         if answer.code != 0:
             command = f"python -m pytest {' '.join(arguments)}"
             said = f"the claiming tests do not pass in a copy of the project (pytest's exit code {answer.code})"
             raise MutantsImpossible(f"{said}: there, try `{command}`; folders that they need beside the project are "
                                     "named by mutants_beside")  # fmt: skip
-        self._preload = answer.modules
-        return Baseline(arguments=arguments, seconds=self._ask(arguments, _FIRST_S).seconds)
+        again = self._warm.ask(arguments, _FIRST_S, answer.modules)
+        if again.code == 0:
+            return Baseline(arguments=arguments, seconds=again.seconds, preload=tuple(answer.modules))
+        self._warm.restart()  # what breaks them once it is loaded must not be there for others either
+        return Baseline(arguments=arguments, seconds=answer.seconds)
+
+    def confirm(self, known: Baseline) -> None:
+        """Raises `MutantsImpossible` where the tests pass no more: what they seemed to kill says nothing then."""
+        code = self._run(known)
+        if code != 0:
+            raise MutantsImpossible(
+                "the claiming tests passed before the mutants and do not after them, on the same code (pytest's exit "
+                f"code {code}): they must not depend on time, order, or what an earlier run left"
+            )
 
     def fate(self, file: str, mutant: Mutant, known: Baseline) -> Fate:
         """What becomes of `mutant` of `file`; the copy is as before afterwards."""
         path = self._copy / file
         source = path.read_bytes()
-        shutil.rmtree(self._copy / ".hypothesis", ignore_errors=True)  # examples of one mutant are not another's
         try:
             self._put(path, mutant.applied(source))
-            code = self._ask(known.arguments, known.seconds * _SLOWER + _GRACE_S).code
+            code = self._run(known)
         finally:
             self._put(path, source)
         if code in (_FAILED, mutant_server.PASSED_DEADLINE, mutant_server.DIED):
@@ -84,16 +95,43 @@ class Workshop:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()  # it is as new as the file, to the second, and may be of the other content
 
-    def _ask(self, arguments: Sequence[str], deadline_s: float) -> "_Answer":
-        job = {"arguments": list(arguments), "deadline_s": deadline_s, "preload": list(self._preload)}
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(job) + "\n")
-        self._server.stdin.flush()
-        line = self._server.stdout.readline()
+    def _run(self, known: Baseline) -> int:
+        shutil.rmtree(self._copy / ".hypothesis", ignore_errors=True)  # examples of one mutant are not another's
+        server = self._warm if known.preload else self._cold
+        return server.ask(known.arguments, known.seconds * _SLOWER + _GRACE_S, known.preload).code
+
+
+class _Server:
+    """The process of `mutant_server`, in the copy of a project."""
+
+    def __init__(self, copy: Path, environment: dict[str, str]) -> None:
+        self._copy, self._environment = copy, environment
+        self._process = self._started()
+
+    def ask(self, arguments: Sequence[str], deadline_s: float, preload: Sequence[str] = ()) -> "_Answer":
+        job = {"arguments": list(arguments), "deadline_s": deadline_s, "preload": list(preload)}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
         if not line:
             raise MutantsImpossible("the process that runs the mutants has died: see what it said above")
         return msgspec.json.decode(line, type=_Answer)
+
+    def restart(self) -> None:
+        self.end()
+        self._process = self._started()
+
+    def end(self) -> None:
+        with self._process:  # it ends when its input does
+            pass
+
+    def _started(self) -> "subprocess.Popen[str]":
+        return subprocess.Popen(  # nosec B603 # our own interpreter and our own file
+            [sys.executable, str(Path(mutant_server.__file__).resolve())],
+            cwd=self._copy, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
 
 def _has_hypothesis() -> bool:
@@ -115,11 +153,12 @@ def opened(root: Path, chosen: Settings) -> Iterator[Workshop]:
         for name in chosen.mutants_beside:
             if (root.parent / name).exists():
                 (Path(folder) / name).symlink_to((root.parent / name).resolve())
-        command = [sys.executable, str(Path(mutant_server.__file__).resolve())]
-        with subprocess.Popen(  # nosec B603 # our own interpreter and our own file
-            command, cwd=copy, env=_environment(copy, chosen), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as server:  # it ends when its input does
-            yield Workshop(copy, server)
+        environment = _environment(copy, chosen)
+        with ExitStack() as servers:
+            cold, warm = _Server(copy, environment), _Server(copy, environment)
+            servers.callback(cold.end)
+            servers.callback(warm.end)
+            yield Workshop(copy, cold, warm)
 
 
 def _environment(copy: Path, chosen: Settings) -> dict[str, str]:

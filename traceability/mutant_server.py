@@ -86,10 +86,13 @@ def _child(arguments: list[str], writing: int) -> None:
 
 
 def _foreign(names: set[str]) -> list[str]:
-    """Those modules that come from outside the copy: they are the same for every run."""
+    """Those modules that come from outside the copy: they are the same for every run. Not the standard library, which
+    they bring along in their own order: `asyncio` of which a part was imported first is not the same."""
     here = Path.cwd()
     found = []
     for name in names:
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            continue
         file: Any = getattr(sys.modules.get(name), "__file__", None)
         if isinstance(file, str) and not Path(file).is_relative_to(here) and not name.startswith("__"):
             found.append(name)

@@ -47,7 +47,7 @@ FULL = Sizes(
     verified_records=200_000,
     verify_rounds=5,
     traced=2_000,
-    trace_rounds=5,
+    trace_rounds=3,
     bill_rounds=3,
 )
 QUICK = Sizes(

@@ -179,6 +179,46 @@ def test_a_requirement_whose_tests_do_not_pass_is_not_run(tmp_path):
     assert (said.returncode, "not run: REQ-1: thermo/scale.py::clamped" in said.stdout) == (3, True)
 
 
+ONCE = """
+    import pytest
+    from thermo import scale
+
+    @pytest.mark.verifies("REQ-1")
+    def test_a_value_is_clamped(request):
+        left = request.config.rootpath / "left"
+        assert len(left.read_text()) < 4 if left.exists() else True
+        with left.open("a") as file:
+            file.write("x")
+        scale.clamped(99)
+    """
+
+
+def test_tests_that_pass_a_few_times_only_kill_nothing(tmp_path):
+    root = _project(tmp_path, ONCE)
+    said = trace_projects.commanded(root, "mutants")
+    assert (said.returncode, "do not after them, on the same code" in said.stdout, _records(root)) == (3, True, [])
+
+
+FIRST = """
+    import sys
+    import pytest
+    ALREADY = "markupsafe" in sys.modules
+    import markupsafe
+    from thermo import scale
+
+    @pytest.mark.verifies("REQ-1")
+    def test_a_value_is_clamped():
+        assert not ALREADY
+        scale.clamped(99)
+    """
+
+
+def test_what_is_loaded_to_be_quick_kills_nothing(tmp_path):
+    root = _project(tmp_path, FIRST)
+    said = trace_projects.commanded(root, "mutants")
+    assert (said.returncode, _records(root)[0]["killed"], _records(root)[0]["tried"]) == (0, 0, 4)
+
+
 def test_what_a_test_leaves_running_is_ended(tmp_path):
     test = f"""
         import subprocess
@@ -218,6 +258,9 @@ class _Workshop:
 
     def fate(self, file, mutant, known):
         return self._fate
+
+    def confirm(self, known):
+        pass
 
 
 def test_a_time_that_is_used_up_is_in_the_record(tried, monkeypatch):

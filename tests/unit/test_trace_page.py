@@ -144,7 +144,7 @@ def test_every_link_within_the_page_leads_to_a_row_that_is_there():
     assert [one["href"] for one in made.of("a") if one["href"][1:] not in ids] == []
 
 
-def test_ids_are_unique():
+def test_ids_of_a_page_are_unique():
     ids = [attributes["id"] for _, attributes in read(many(40)).elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
