@@ -62,10 +62,14 @@ SHELL = """
     """
 
 
+def _read(text, file):
+    spoken = blocks.language(file)
+    assert spoken is not None
+    return blocks.read(text, file, spoken)
+
+
 def _unit(text, file):
-    text = dedent(text).lstrip("\n")
-    read = blocks.read(text, file, blocks.language(file) or "")
-    return read.units[0]
+    return _read(dedent(text).lstrip("\n"), file).units[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_a_block_is_what_follows_the_mark_to_its_end(file, text, name, lines):
     ],
 )
 def test_a_mark_may_stand_in_each_of_the_comments_of_a_language(file, line):
-    read = blocks.read(line, file, blocks.language(file) or "")
+    read = _read(line, file)
     assert [(mark.requirement, mark.kind) for mark in read.citations] == [("REQ-1", "implementation")]
 
 
