@@ -112,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
+# implements: REQ-AUD-004, REQ-AUD-017
 def judge(artefact: bytes, policy: Policy) -> tuple[int, str]:
     """The exit code and its words, after printing each step."""
     try:
@@ -153,6 +154,7 @@ def has_witnessed(name: str, seen: Seen, policy: Policy) -> bool:
     return sum(has_witnessed(member, seen, policy) for member in members) >= least
 
 
+# implements: REQ-AUD-001
 def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
     """(index, record, who signed, words). Steps of C2SP tlog-proof, "Verifying a tlog proof"."""
     index, path, checkpoint, record = parse_receipt(text)
@@ -176,6 +178,7 @@ def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
     return index, record, seen, f"record {index} is included in the tree of {size} records of {origin}"
 
 
+# implements: REQ-AUD-002
 def verify_answer(body: bytes, policy: Policy) -> tuple[Seen, str]:
     """(who signed, words)."""
     answer = parse_json(body)

@@ -42,7 +42,6 @@ def test_a_published_checkpoint_with_another_root_than_the_anchor_of_its_size_is
     assert (report.exit_code, "forked" in {found.fault for found in report.found}) == (1, True)
 
 
-@pytest.mark.verifies("REQ-AUD-015")
 def test_the_same_anchor_twice_is_no_fork(entries):
     report = verified(entries, roots=[None, None])
     assert (report.exit_code, [one for one in report.found if one.altered]) == (0, [])
