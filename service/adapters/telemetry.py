@@ -16,14 +16,11 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-<<<<<<< HEAD
-from traceability.marks import implements
-=======
 from audit.findings import Fault
+from traceability.marks import implements
 
 if TYPE_CHECKING:
     from audit.watch import Pass
->>>>>>> main
 
 FIELDS: Final = frozenset(
     {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
@@ -136,12 +133,9 @@ class Telemetry:
             "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
         )
 
-<<<<<<< HEAD
-    @implements("REQ-DEP-007")
-=======
         self._audited = _Audited(registry)
 
->>>>>>> main
+    @implements("REQ-DEP-007")
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
