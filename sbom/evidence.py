@@ -11,7 +11,6 @@ gate.json, release.html, index.html, manifest.json: views of it, made from it, b
 
 import datetime as dt
 import json
-import tomllib
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -162,7 +161,7 @@ def show(view: View) -> Gate:
             trace=trace,
             signed_by=signed_by,
             development_key=development,
-            approvals=len({each.signed_by for each in approved}),
+            approvals=releasing.independent(approved, signed_by),
             approvals_needed=view.approvals_needed,
         )
     )
@@ -240,9 +239,3 @@ def _decoded(path: Path, kind: Any) -> Any:
 
 def _write(path: Path, made: object) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(made, order="sorted"), indent=2) + b"\n")
-
-
-def version(project: Path) -> str:
-    """The product's version."""
-    said: str = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    return said

@@ -1,6 +1,7 @@
 """A release page with something in every section, of made-up evidence: for tests that look at it."""
 
 import datetime as dt
+from typing import Any
 
 from sbom import page
 from sbom.difference import Difference
@@ -39,7 +40,7 @@ DECIDED = Statement(
     justification="code_not_reachable", detail="nothing calls it", author="Ada", approver="Grace",
     decided=DAY, review_by=dt.date(2026, 9, 1),
 )  # fmt: skip
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "metadata": {
         "component": {"type": "application", "name": "medai-flow", "version": "1"},
         "properties": [{"name": "medai:known-unknown", "value": "the base image was not named"}],
@@ -56,7 +57,7 @@ DOCUMENT = {
                                                                         "slice": "test"}]}}},
     ],
 }  # fmt: skip
-TRACE = {
+TRACE: dict[str, Any] = {
     "summary": {"requirements": 3, "hazards": 2, "hazards_controlled": 1, "tests": 9, "failing": 1, "reviews_open": 1,
                 "verdicts": {"proved": 2, "below": 1},
                 "classes": [{"safety_class": "C", "requirements": 3, "proved": 2}]},
@@ -90,7 +91,7 @@ def shown(**other):
         development_key="no", approvals=1,
     )  # fmt: skip
     approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")
-    made = {
+    made: dict[str, Any] = {
         "gate": judge(evidence), "release": RELEASE, "digest": DIGEST, "signed_by": ("k" * 64,),
         "development_key": False, "approvals": (Approved(approval=approval, signed_by="f" * 64),),
         "document": DOCUMENT, "policy": POLICY, "report": report, "verdicts": verdicts, "changes": CHANGES,

@@ -183,8 +183,8 @@ class Osv:
     """OSV's query on this machine alone: `vulnerable` by name, and what it was asked."""
 
     def __init__(self):
-        self.vulnerable = {}
-        self.asked = []
+        self.vulnerable: dict[str, list[object]] = {}
+        self.asked: list[tuple[str, str]] = []
         self.status = 200
         osv = self
 

@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from base64 import urlsafe_b64encode
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def release():
     )
 
 
-HERE = {"distributions": {"thing": ("1.0+local", "i")}, "own": {"service": "t"}, "models": {"m@1": "w"}}
+HERE: dict[str, Any] = {"distributions": {"thing": ("1.0+local", "i")}, "own": {"service": "t"}, "models": {"m@1": "w"}}
 
 
 def test_what_is_as_it_was_bound_differs_in_nothing():

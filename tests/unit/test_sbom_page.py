@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sbom import report
-from tests import release_page
+from sbom.page import index
 from tests.release_page import DAY, DIGEST, text
 
 
@@ -92,6 +92,6 @@ def test_the_same_evidence_gives_the_same_page(page):
 
 
 def test_the_index_lists_every_file_with_its_digest():
-    made = release_page.page.index([("sbom.cdx.json", 12, "a" * 64)], DIGEST, "Approved")
+    made = index([("sbom.cdx.json", 12, "a" * 64)], DIGEST, "Approved")
     assert 'href="sbom.cdx.json"' in made
     assert "a" * 64 in made

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from sbom.errors import DocumentInvalid
 from sbom.standards import STANDARDS, Document, judge
 
 REF = "pkg:pypi/thing@1.0"
-COMPONENT = {
+COMPONENT: dict[str, Any] = {
     "type": "library",
     "bom-ref": REF,
     "name": "thing",
@@ -31,7 +32,7 @@ COMPONENT = {
         {"name": "medai:support:end", "value": "2030-01"},
     ],
 }
-COMPLETE = {
+COMPLETE: dict[str, Any] = {
     "bomFormat": "CycloneDX",
     "specVersion": "1.6",
     "serialNumber": "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79",
@@ -52,7 +53,7 @@ COMPLETE = {
 def without(*path):
     """The complete document without the member (or list element) at `path`."""
     made = copy.deepcopy(COMPLETE)
-    place = made
+    place: Any = made
     for step in path[:-1]:
         place = place[step]
     del place[path[-1]]
