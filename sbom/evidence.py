@@ -104,10 +104,13 @@ def decisions(told: Report, folder: Path) -> None:
 
 
 def compare(made: dict[str, Any], before: Path | None, folder: Path) -> None:
-    """Writes what changed since the document `before`."""
+    """Writes what changed since the document `before`, vulnerabilities included where its VEX is beside it."""
     compared = Compared(compared_with=None, changes=())
     if before is not None:
-        old = schema.require_valid(before.read_bytes(), strict=False)
+        old = _document(before)
+        if (before.parent / VEX).is_file():
+            old = {**old, "vulnerabilities": _document(before.parent / VEX).get("vulnerabilities", [])}
+            made = {**made, "vulnerabilities": _document(folder / VEX).get("vulnerabilities", [])}
         compared = Compared(
             compared_with=str(old.get("serialNumber", "no serial number")), changes=difference.diff(old, made)
         )
