@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from audit.checkpoint import MAX_SIZE
 from audit.claims import Claim, Seen, Signed, State
 from audit.extent import Batch, Stray
 from audit.findings import Fault, Found, Part, by_place
@@ -31,7 +32,8 @@ class Tile(Struct, frozen=True, kw_only=True):
 
     @property
     def span(self) -> tuple[int, int]:
-        return self.place << self.height, self.place + 1 << self.height
+        first, end = self.place << self.height, self.place + 1 << self.height
+        return max(min(first, MAX_SIZE), -1), min(end, MAX_SIZE)  # what is stored may be any number
 
 
 class _Gap(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import publishing
+from service import publishing, watching
 from service import settings as service_settings
 from service.adapters import model_store, release, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -204,11 +204,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources, tuple(remote.values()))
         await ledger.start()
         resources.push_async_callback(ledger.close)
-        await resources.enter_async_context(
-            publishing.running(
-                environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
-            )
-        )
+        await _begin_background(environment, ledger, signer, remote, process_id, metrics, resources)
         readiness = Readiness(ledger)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
@@ -296,6 +292,32 @@ def _ledger(
         outages=FolderOutages(where.home / "outages"),
     )
     return ledger, reader, log
+
+
+async def _begin_background(
+    environment: Mapping[str, str],
+    ledger: Ledger,
+    signer: note.Signer,
+    remote: Mapping[str, Anchor],
+    process_id: UUID,
+    metrics: telemetry.Telemetry,
+    resources: AsyncExitStack,
+) -> None:
+    """Checkpoints are published and the ledger is audited meanwhile, where it is this worker's turn."""
+    await resources.enter_async_context(
+        publishing.running(
+            environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
+        )
+    )
+    await resources.enter_async_context(
+        watching.running(
+            environment,
+            lambda: ledger.keys.current.key,
+            observer=metrics,
+            holder=process_id,
+            contradicted=ledger.halt,
+        )
+    )
 
 
 def _load_models(settings: Settings) -> model_store.ModelStore:

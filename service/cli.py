@@ -29,6 +29,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("audit", "key"): ("audit.cli_key", "key", "print the log's verifier key, or its whole history"),
     ("audit", "recover"): ("audit.cli_recover", "recover", "close a log that lost records, and open the next"),
     ("audit", "verify"): ("audit.cli", "verify", "verify a receipt, an answer or the whole ledger"),
+    ("audit", "watch"): ("audit.cli_watch", "watch", "verify the ledger by schedule"),
     ("audit", "witness"): ("audit.witness.cli", "main", "run a witness of one's own: init, key, run"),
     ("audit", "record"): ("audit.cli", "record", "show one record and its proof"),
     ("audit", "proof"): ("audit.cli_proof", "proof", "print a record's receipt, upgraded to a cosigned one"),

@@ -10,11 +10,16 @@ import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from audit.findings import Fault
+
+if TYPE_CHECKING:
+    from audit.watch import Pass
 
 FIELDS: Final = frozenset(
     {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
@@ -64,8 +69,8 @@ class _Libraries(logging.Handler):
 
 
 class Telemetry:
-    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer` and
-    `audit.ports.PublishingObserver`).
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer`,
+    `audit.ports.PublishingObserver` and `audit.watch.WatchObserver`).
 
     With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
     files there, and any worker answers for all of them.
@@ -125,6 +130,8 @@ class Telemetry:
             "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
         )
 
+        self._audited = _Audited(registry)
+
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
@@ -168,6 +175,9 @@ class Telemetry:
     def attested(self, size: int) -> None:
         self._attested_size.set(size)
 
+    def verified(self, seen: "Pass") -> None:
+        self._audited.say(seen)
+
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
@@ -181,8 +191,35 @@ class Telemetry:
         return generate_latest(registry)
 
 
+class _Audited:
+    """What the self-audit found. One worker of all looks at a time: the newest word is the truth."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._size = _newest("medai_audit_verified_size", "Records that the self-audit verified.", registry)
+        self._anchored = _newest("medai_audit_anchored_size", "Records that anchors vouch for.", registry)
+        self._time = _newest("medai_audit_timestamp_seconds", "When the last self-audit ended.", registry)
+        self._seconds = _newest("medai_audit_pass_seconds", "How long the last self-audit took.", registry)
+        self._verdict = _newest(
+            "medai_audit_verdict", "Its verdict: 0 valid, 1 altered or broken, 3 unattested.", registry
+        )
+        self._findings = _newest("medai_audit_findings", "What it found, by class.", registry, "class")
+
+    def say(self, seen: "Pass") -> None:
+        self._size.set(seen.report.size)
+        self._anchored.set(seen.report.anchored)
+        self._time.set(seen.ended_s)
+        self._seconds.set(seen.seconds)
+        self._verdict.set(seen.report.exit_code)
+        for fault in get_args(Fault):
+            self._findings.labels(fault).set(seen.classes.get(fault, 0))
+
+
 def _largest(name: str, what: str, label: str | None, registry: CollectorRegistry) -> Gauge:
     return Gauge(name, what, (label,) if label else (), multiprocess_mode="max", registry=registry)
+
+
+def _newest(name: str, what: str, registry: CollectorRegistry, label: str | None = None) -> Gauge:
+    return Gauge(name, what, (label,) if label else (), multiprocess_mode="mostrecent", registry=registry)
 
 
 def _origin(error: BaseException) -> str:

@@ -67,6 +67,7 @@ def test_the_readme_gives_every_service_setting_its_default_and_its_bounds(readm
     [
         (audit_settings.PREFIX, audit_settings.LedgerSettings),
         (audit_settings.PUBLISH_PREFIX, audit_settings.PublishSettings),
+        (audit_settings.WATCH_PREFIX, audit_settings.WatchSettings),
         (witness_settings.PREFIX, witness_settings.WitnessSettings),
     ],
 )

@@ -141,7 +141,8 @@ def test_a_rewritten_record_with_every_hash_recomputed_is_found_by_verification(
         await log.ledger.close()
         log.rewrite(7, status=418)
         report = await log.verify()
-        assert (report.exit_code, {found.fault for found in report.found}) == (1, {"suffix_rewritten"})
+        altered = {found.fault for found in report.found if found.altered}
+        assert (report.exit_code, altered) == (1, {"suffix_rewritten"})
 
     story(test)
 
@@ -197,7 +198,8 @@ def test_a_rewritten_ledger_whose_anchors_are_gone_is_found_by_what_it_publishes
             connection.execute("INSERT INTO ledger.checkpoints VALUES (%s, %s)", published)
         log.anchor = FolderAnchor(tmp_path / "elsewhere", (log.signer.verifier,))
         report = await log.verify()
-        assert (report.exit_code, {found.fault for found in report.found}) == (1, {"suffix_rewritten"})
+        altered = {found.fault for found in report.found if found.altered}
+        assert (report.exit_code, altered) == (1, {"suffix_rewritten"})
 
     story(test)
 
