@@ -72,6 +72,7 @@ def verify(arguments: Sequence[str]) -> int:
     parser.add_argument("--approval", type=Path, action="append", default=[], help="an approval's envelope")
     parser.add_argument("--approvers", type=Path, help="public keys of approvers, PEM")
     parser.add_argument("--approvals-needed", type=int, default=1)
+    parser.add_argument("--installed", action="store_true", help="what --python has installed, and --project, as well")
     _sources(parser)
     given = parser.parse_args(arguments)
 
@@ -79,6 +80,8 @@ def verify(arguments: Sequence[str]) -> int:
         opened = dsse.open(given.release.read_bytes(), releasing.public_keys(given.trusted))
         release, digest = statement.decode(opened.payload), statement.digest(opened.payload)
         different = list(releasing.differences(release, _given(given)))
+        if given.installed:
+            different += releasing.installed_differences(release, _given(given))
         print(f"release {digest}\nsigned by {', '.join(opened.signed_by)}")
         for each in different:
             print(f"  {each}")
@@ -88,8 +91,9 @@ def verify(arguments: Sequence[str]) -> int:
             print(f"approved by {one.approval.name} at {one.approval.time}: {one.approval.meaning}")
         if different:
             return EXIT_DIFFERENT
-        if len({one.signed_by for one in approved}) < given.approvals_needed:
-            print(f"NOT APPROVED: {len(approved)} of {given.approvals_needed} approvals")
+        counted = releasing.independent(approved, opened.signed_by)
+        if counted < max(1, given.approvals_needed):
+            print(f"NOT APPROVED: {counted} of {max(1, given.approvals_needed)} approvals by keys that did not sign it")
             return EXIT_NOT_APPROVED
         return 0
 

@@ -220,7 +220,7 @@ def _platform(places: Places, pieces: Pieces) -> None:
     if places.image_root is None:
         pieces.unknowns.append("the image's root was not given: its operating-system packages are not listed")
         return
-    _debian(places.image_root, pieces)
+    debian_packages(places.image_root, pieces)
 
 
 def _supported(project: Path, pieces: Pieces) -> None:
@@ -231,15 +231,18 @@ def _supported(project: Path, pieces: Pieces) -> None:
     pieces.components = [components.supported(each, said.level, said.end) if said else each for each, said in known]
 
 
-def _debian(root: Path, pieces: Pieces) -> None:
+def debian_packages(root: Path, pieces: Pieces) -> None:
+    """The packages of an unpacked image, and who needs whom. Raises `DocumentInvalid` where its notes are not there."""
     stanzas = {
         each["Package"]: each
         for each in _stanzas(root / "var/lib/dpkg")
         if "installed" in each.get("Status", "installed")
     }
-    release = dict(
-        line.split("=", 1) for line in (root / "etc/os-release").read_text("utf-8").splitlines() if "=" in line
-    )
+    try:
+        lines = (root / "etc/os-release").read_text("utf-8").splitlines()
+    except OSError as error:
+        raise DocumentInvalid(f"{root}: etc/os-release cannot be read: {error.strerror}") from error
+    release = dict(line.split("=", 1) for line in lines if "=" in line)
     distribution = f"{release.get('ID', 'debian')}-{release.get('VERSION_ID', '0')}".replace('"', "")
     made = {name: components.debian(each, distribution) for name, each in sorted(stanzas.items())}
     provided = {

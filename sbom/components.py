@@ -247,9 +247,11 @@ def supported(component: Component, level: str, end: str) -> Component:
 
 def organisation(name: str, email: str | None, url: str | None = None) -> dict[str, Any]:
     made: dict[str, Any] = {"name": name}
+    if email and "://" in email:  # where an address is asked for, some write their site's
+        email, url = None, url or email
     if url:
         made["url"] = [url]
-    if email:
+    if email and "@" in email:
         made["contact"] = [{"email": email}]
     return made
 

@@ -11,7 +11,6 @@ gate.json, release.html, index.html, manifest.json: views of it, made from it, b
 
 import datetime as dt
 import json
-import tomllib
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -105,10 +104,13 @@ def decisions(told: Report, folder: Path) -> None:
 
 
 def compare(made: dict[str, Any], before: Path | None, folder: Path) -> None:
-    """Writes what changed since the document `before`."""
+    """Writes what changed since the document `before`, vulnerabilities included where its VEX is beside it."""
     compared = Compared(compared_with=None, changes=())
     if before is not None:
-        old = schema.require_valid(before.read_bytes(), strict=False)
+        old = _document(before)
+        if (before.parent / VEX).is_file():
+            old = {**old, "vulnerabilities": _document(before.parent / VEX).get("vulnerabilities", [])}
+            made = {**made, "vulnerabilities": _document(folder / VEX).get("vulnerabilities", [])}
         compared = Compared(
             compared_with=str(old.get("serialNumber", "no serial number")), changes=difference.diff(old, made)
         )
@@ -162,7 +164,7 @@ def show(view: View) -> Gate:
             trace=trace,
             signed_by=signed_by,
             development_key=development,
-            approvals=len({each.signed_by for each in approved}),
+            approvals=releasing.independent(approved, signed_by),
             approvals_needed=view.approvals_needed,
         )
     )
@@ -240,9 +242,3 @@ def _decoded(path: Path, kind: Any) -> Any:
 
 def _write(path: Path, made: object) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(made, order="sorted"), indent=2) + b"\n")
-
-
-def version(project: Path) -> str:
-    """The product's version."""
-    said: str = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    return said

@@ -102,6 +102,12 @@ def approvals(
     return tuple(made)
 
 
+def independent(approved: Sequence[Approved], signed_by: Sequence[str]) -> int:
+    """How many approvals count: one a key, and none by a key that signed the release itself."""
+    keys = {key for each in approved for key in each.signed_by.split(", ")} - set(signed_by)
+    return min(len(keys), len(approved))
+
+
 def differences(release: Release, sources: Sources) -> Iterator[str]:
     """A sentence for each thing that is here and not as the release binds it."""
     there = {each.name: each.digest for each in (*map(_file, sources.wheels), *map(_image, sources.images))}
@@ -117,6 +123,18 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
             yield f"{each.name}: evidence of the release that is not there"
         elif {"sha256": sha256(path.read_bytes()).hexdigest()} != each.digest:
             yield f"{each.name}: other evidence than the release's"
+
+
+def installed_differences(release: Release, sources: Sources) -> list[str]:
+    """A sentence for each package, model or installed file that is not as the release binds it."""
+    bound = {lockfile.normalise(name) for name in activation.bound_packages(release)}
+    there = {name: known for name, known in installed.distributions(sources.site).items() if name in bound}
+    here = activation.Here(
+        distributions=there,  # tools besides are no part of it
+        own=installed.own(sources.project),
+        models={str(each.name): each.digest["sha256"] for each in models(sources.project)},
+    )
+    return [*activation.differences(release, here), *installed.altered(sources.site)]
 
 
 def models(project: Path) -> tuple[Resource, ...]:

@@ -40,7 +40,7 @@ DECIDED = Statement(
     justification="code_not_reachable", detail="nothing calls it", author="Ada", approver="Grace",
     decided=DAY, review_by=dt.date(2026, 9, 1),
 )  # fmt: skip
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "metadata": {
         "component": {"type": "application", "name": "medai-flow", "version": "1"},
         "properties": [{"name": "medai:known-unknown", "value": "the base image was not named"}],
@@ -57,7 +57,7 @@ DOCUMENT = {
                                                                         "slice": "test"}]}}},
     ],
 }  # fmt: skip
-TRACE = {
+TRACE: dict[str, Any] = {
     "summary": {"requirements": 3, "hazards": 2, "hazards_controlled": 1, "tests": 9, "failing": 1, "reviews_open": 1,
                 "verdicts": {"proved": 2, "below": 1},
                 "classes": [{"safety_class": "C", "requirements": 3, "proved": 2}]},

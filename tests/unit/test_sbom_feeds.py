@@ -7,7 +7,6 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -184,8 +183,8 @@ class Osv:
     """OSV's query on this machine alone: `vulnerable` by name, and what it was asked."""
 
     def __init__(self):
-        self.vulnerable: dict[str, Any] = {}
-        self.asked: list[Any] = []
+        self.vulnerable: dict[str, list[object]] = {}
+        self.asked: list[tuple[str, str]] = []
         self.status = 200
         osv = self
 

@@ -1,6 +1,7 @@
 """The gate: each thing that stands against a release blocks it, and what was not looked at stands against it."""
 
 import datetime as dt
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,9 @@ FINDING = Finding(
     id="CVE-1", aliases=(), summary="", component="pkg:pypi/x@1", name="x", version="1", fixed_in=(), exploited=True,
     epss_ppm=None, cvss_tenths=None, modified="",
 )  # fmt: skip
-TRACE = {"summary": {"requirements": 1, "hazards": 1, "hazards_controlled": 1, "tests": 1, "failing": 0}}
+TRACE: dict[str, Any] = {
+    "summary": {"requirements": 1, "hazards": 1, "hazards_controlled": 1, "tests": 1, "failing": 0}
+}
 
 
 def looked_up(*judged):
@@ -28,7 +31,7 @@ def looked_up(*judged):
 
 
 def evidence(**other):
-    made = {
+    made: dict[str, Any] = {
         "report": looked_up(),
         "breaches": (),
         "verdicts": (),

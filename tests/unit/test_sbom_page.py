@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sbom import page as page_module
 from sbom import report
+from sbom.page import index
 from tests.release_page import DAY, DIGEST, text
 
 
@@ -92,6 +92,6 @@ def test_the_same_evidence_gives_the_same_page(page):
 
 
 def test_the_index_lists_every_file_with_its_digest():
-    made = page_module.index([("sbom.cdx.json", 12, "a" * 64)], DIGEST, "Approved")
+    made = index([("sbom.cdx.json", 12, "a" * 64)], DIGEST, "Approved")
     assert 'href="sbom.cdx.json"' in made
     assert "a" * 64 in made

@@ -14,7 +14,7 @@ from sbom.errors import DocumentInvalid
 from sbom.standards import STANDARDS, Document, judge
 
 REF = "pkg:pypi/thing@1.0"
-COMPONENT = {
+COMPONENT: dict[str, Any] = {
     "type": "library",
     "bom-ref": REF,
     "name": "thing",

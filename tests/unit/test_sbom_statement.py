@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from sbom import statement
+from sbom import releasing, statement
 from sbom.errors import ReleaseInvalid
 from sbom.statement import Approval, Release, Resource
 
@@ -88,3 +88,9 @@ def test_a_statement_that_does_not_say_what_it_must_is_refused(spoil):
     spoil(made)
     with pytest.raises(ReleaseInvalid):
         statement.decode(json.dumps(made).encode())
+
+
+def test_one_person_with_two_approvals_and_the_builder_count_once_and_not_at_all():
+    approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")
+    given = [releasing.Approved(approval=approval, signed_by=key) for key in ("grace", "grace", "builder")]
+    assert releasing.independent(given, ["builder"]) == 1
