@@ -1,6 +1,7 @@
 """The evaluator of the restricted standard: each of its controls refuses what it is there for, and nothing else."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,10 @@ GOOD = {
     "spec": {
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
         "initContainers": [
-            {"name": "before", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+            {
+                "name": "before",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
         ],
         "containers": [
             {"name": "main", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
@@ -59,7 +63,7 @@ BAD = [  # the control, the place, what is put there
 
 def changed(place, value):
     pod = copy.deepcopy(GOOD)
-    inner = pod
+    inner: Any = pod
     for step in place[:-1]:
         inner = inner[step]
     if value is None:

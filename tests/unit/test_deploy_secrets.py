@@ -1,6 +1,6 @@
 """What brings secrets from the vault's volume into a pod: whole, for the service alone, again when they change."""
 
-import importlib.util
+import runpy
 import stat
 import subprocess
 import sys
@@ -15,10 +15,7 @@ def script(repository):
 
 @pytest.fixture
 def bring(script):
-    spec = importlib.util.spec_from_file_location("bring_secrets", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.bring
+    return runpy.run_path(str(script))["bring"]
 
 
 @pytest.fixture
