@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sbom import dsse, installed, statement
 from sbom.statement import Release, Resource
-from service import app
+from service import released
 from service.adapters import release as releases
 from service.errors import ReleaseRejected, SettingInvalid
 from service.settings import Settings
@@ -31,6 +31,11 @@ RELEASE = Release(
 )
 PAYLOAD = statement.encode(RELEASE)
 DIGEST = statement.digest(PAYLOAD)
+
+
+class NoModels:
+    def all(self):
+        return ()
 
 
 @pytest.fixture
@@ -121,8 +126,8 @@ def test_a_release_that_is_not_there_is_refused(tmp_path):
 )
 def test_a_setting_without_the_one_that_it_needs_is_refused(settings, variable):
     with pytest.raises(SettingInvalid, match=variable):
-        app.release_of(settings, {})
+        released.of(settings, NoModels())
 
 
 def test_without_a_release_in_development_there_is_none():
-    assert app.release_of(Settings(), {}) is None
+    assert released.of(Settings(), NoModels()) is None
