@@ -1,5 +1,7 @@
 """The release that a process runs under: a trusted signature always, and in production nothing that differs."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -34,8 +36,13 @@ DIGEST = statement.digest(PAYLOAD)
 
 
 class NoModels:
+    """A store without a model."""
+
     def all(self):
         return ()
+
+
+NO_MODELS: Any = NoModels()
 
 
 @pytest.fixture
@@ -126,8 +133,8 @@ def test_a_release_that_is_not_there_is_refused(tmp_path):
 )
 def test_a_setting_without_the_one_that_it_needs_is_refused(settings, variable):
     with pytest.raises(SettingInvalid, match=variable):
-        released.of(settings, NoModels())
+        released.of(settings, NO_MODELS)
 
 
 def test_without_a_release_in_development_there_is_none():
-    assert released.of(Settings(), NoModels()) is None
+    assert released.of(Settings(), NO_MODELS) is None
