@@ -17,6 +17,7 @@ from audit.claims import Claim, Seen, Signed, State
 from audit.extent import Batch, Stray
 from audit.findings import Fault, Found, Part, by_place
 from audit.rearranged import Unexplained, exchanged, restored
+from traceability.marks import implements
 
 MAX_FOUND: Final = 1_000  # a ledger with more faults than this is not read for the next one
 MAX_SEARCHED: Final = 16
@@ -108,6 +109,7 @@ class Accounts:
         self._searches += 1
         return self._searches <= MAX_SEARCHED
 
+    @implements("REQ-AUD-013")
     def add(self, fault: Fault, part: Part, first: int, end: int, message: str) -> None:
         self._found.append(_found(fault, part, first, end, message))
 
@@ -132,6 +134,7 @@ class Accounts:
                 self.add("derived_column", "column", at, at + 1, f"record {at}: not what the record says: {names}")
             self._clock(one)
 
+    @implements("REQ-AUD-016")
     def _clock(self, one: Seen) -> None:
         if one.clock_us is None:
             return
@@ -347,6 +350,7 @@ class Accounts:
         return by_place(self._found)
 
 
+@implements("REQ-AUD-015")
 def fork(one: Signed, other: Signed) -> Found:
     """Two signed checkpoints of which neither can be the beginning of the other."""
     message = f"the log's key signed two histories: of {one.size} records, and of {other.size}, that do not agree"

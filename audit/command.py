@@ -18,6 +18,7 @@ from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places
+from traceability.marks import implements
 
 EXIT_ALTERED: Final = 1
 EXIT_USAGE: Final = 2
@@ -30,6 +31,7 @@ def say(line: str) -> int:
     return 0
 
 
+@implements("REQ-DEP-014")
 def run(work: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -42,6 +44,7 @@ def run(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
+@implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")
     return code

@@ -24,6 +24,7 @@ from audit.record import Prediction, Record, Request
 from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
 from audit.silent import Forgotten, Unobserved
+from traceability.marks import implements
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
 _EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
@@ -106,8 +107,6 @@ class Ledger:
         self._outage.close()
         await self._anchor_the_last()
 
-    # -- audit.ports.Recorder
-
     async def append(self, entry: Record) -> Proven:
         """Durable, checked, signed and proved when it returns.
 
@@ -148,14 +147,13 @@ class Ledger:
         """The log's keys as this process knows them; a rotation is known at the next append, or within a second."""
         return self._keyring.history
 
-    # -- flushing
-
     async def _flush_forever(self) -> None:
         while self._dead is None:
             batch = self._flying = await self._pending.take()
             await self._settle(batch)
             self._flying = []
 
+    @implements("REQ-LED-018")
     async def _settle(self, batch: list[Item]) -> None:
         """Try `batch` as it is until its fate is known. One refused for its data is split in two."""
         pause_s = self._settings.retry_first_ms / 1000
@@ -222,6 +220,7 @@ class Ledger:
         if self._keyring.use(history):
             self._observer.event("key_rotated", f"the log's key is now {rotation.shown(history.current.key)}")
 
+    @implements("REQ-LED-012")
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
@@ -244,8 +243,6 @@ class Ledger:
         except LedgerUnavailable as error:
             self._observer.event("unavailable", f"a record of kind {type(entry).__name__} was dropped: {error}")
 
-    # -- when the database is away, and when it lies
-
     def _fall(self, reason: str) -> None:
         """No record can be taken: whatever was not yet sent is refused at once."""
         if self._down is None:
@@ -254,6 +251,7 @@ class Ledger:
             self._outage.begin(self._clock.now_us())
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
+    @implements("REQ-LED-019")
     def _rise(self) -> None:
         """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
         if self._is_anchoring:
@@ -285,6 +283,7 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
+    @implements("REQ-LED-011")
     def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
@@ -301,8 +300,6 @@ class Ledger:
         """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.halt(f"internal: {type(fault).__name__}")
-
-    # -- keeping: readiness, other processes' records, anchors
 
     async def _keep_forever(self) -> None:
         while self._dead is None:
@@ -360,6 +357,7 @@ class Ledger:
         elif self._keyring.can_sign(size):
             self._sign(size, merkle.frontier_root(size, self._head.frontier))
 
+    @implements("REQ-LED-014")
     async def _publish(self) -> None:
         """Anchor first, so that what the database publishes is never ahead of what it can be held to."""
         size, signed = self._signed

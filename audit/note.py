@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Struct
 
 from audit.errors import Malformed, SettingInvalid, SignatureInvalid, SignatureMissing
+from traceability.marks import implements
 
 ALGORITHM_ED25519: Final = b"\x01"  # C2SP signed-note, "Signature types"
 KEY_BYTES: Final = 32  # RFC 8032 section 5.1.5, seeds and public keys alike
@@ -168,6 +169,7 @@ class Signer:
         return self._key.sign(text)
 
 
+@implements("REQ-LED-026")
 def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     """The note of `text` with a signature line of each signer, in order.
 
@@ -186,6 +188,7 @@ def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     return text + "\n" + "".join(lines)
 
 
+@implements("REQ-AUD-010")
 def open(text: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa: A001  # the specification's verb
     """The note whose text with its signatures this is, verified by at least one of `verifiers`.
 

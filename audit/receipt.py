@@ -21,6 +21,7 @@ from audit import checkpoint as checkpoints
 from audit import cosignature, merkle, note
 from audit.checkpoint import MAX_SIZE, Checkpoint
 from audit.errors import Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
+from traceability.marks import implements
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_PATH: Final = 63  # a tree of at most MAX_SIZE leaves is 63 levels high
@@ -75,6 +76,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     witnessed_by: tuple[Witness, ...] = ()
 
 
+@implements("REQ-LED-012")
 def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     """The text of `receipt`: `parse(format(r)) == r`. Raises `Malformed` where it has none."""
     _require_members(receipt)
@@ -83,6 +85,7 @@ def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     return f"{HEADER}\n{extra}index {receipt.index}\n{path}\n{receipt.checkpoint}"
 
 
+@implements("REQ-LED-012")
 def parse(text: str | bytes) -> Receipt:
     """The receipt whose text this is. Raises `Malformed` otherwise; the checkpoint is not looked into."""
     if not isinstance(text, str | bytes):

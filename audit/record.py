@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from audit.errors import Malformed
 from audit.shapes import grammar, shaped
+from traceability.marks import implements
 
 FORMAT: Final = "medai.record/1"
 MAX_RECORD_BYTES: Final = 16 * 1024
@@ -283,6 +284,7 @@ def event_uuid(record: Record) -> UUID:
     return UUID(record.event_id)
 
 
+@implements("REQ-LED-006")
 def encode(record: Record) -> bytes:
     """The canonical bytes of `record` (RFC 8785 restricted). Raises `Malformed` where the schema refuses it.
 
@@ -297,6 +299,7 @@ def encode(record: Record) -> bytes:
     return body
 
 
+@implements("REQ-LED-006")
 def decode(body: bytes) -> Record:
     """The record that `body` is the canonical encoding of. Raises `Malformed` for any other bytes."""
     if len(body) > MAX_RECORD_BYTES:

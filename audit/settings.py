@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audit.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_LEDGER_"
 PUBLISH_PREFIX: Final = "MEDAI_PUBLISH_"
@@ -120,6 +121,7 @@ VARIABLES: Final = frozenset(
 """Every variable that the ledger reads."""
 
 
+@implements("REQ-DEP-005")
 def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
     """The ledger's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     return _converted(environment, PREFIX, LedgerSettings)

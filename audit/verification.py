@@ -31,6 +31,7 @@ from audit.published import Unsigned
 from audit.record import Genesis
 from audit.stretches import Anchors, OpenReader, Stretch, Walked
 from audit.walk import Before
+from traceability.marks import implements
 
 MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
 CLOCK_TOLERANCE_US: Final = 10_000_000
@@ -71,6 +72,7 @@ class _Basis(Struct, frozen=True, kw_only=True):
     """Records that would have rotated the key, and do not."""
 
 
+@implements("REQ-AUD-012")
 async def verify(
     open_reader: OpenReader,
     verifier: Verifier,
@@ -318,6 +320,7 @@ def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Foun
     return Found(fault=fault, part=part, first=first, end=end, message=message)
 
 
+@implements("REQ-AUD-014")
 def _report(basis: _Basis, anchored: int, found: Sequence[Found]) -> Report:
     origin, size = basis.authority.origin, basis.extent.end
     altered = sum(one.altered for one in found)

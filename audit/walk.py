@@ -18,6 +18,7 @@ from audit.accounts import step_back
 from audit.claims import Claim, State
 from audit.findings import Found
 from audit.packed import TILE, Tile
+from traceability.marks import implements
 
 
 class Before(Struct, frozen=True, kw_only=True):
@@ -76,6 +77,7 @@ class Walk:
             self._advance(judged.leaves)
         return self.clean
 
+    @implements("REQ-AUD-013")
     def close(self) -> None:
         """After the last tile: nothing that was expected may be left over."""
         if self._claim is not None or self._seen_nodes != len(self._nodes):
@@ -93,6 +95,7 @@ class Walk:
         """Where a walk may begin that looks at the last tile again, which may have been begun only."""
         return self._tile_state
 
+    @implements("REQ-AUD-016")
     def _note_steps_back(self, clocks: Sequence[int]) -> None:
         """Report each clock that is too far behind an earlier one."""
         if not clocks:
@@ -125,6 +128,7 @@ class Walk:
             self._complete(levels[8][0])
             self._tile_state = self.after
 
+    @implements("REQ-AUD-012")
     def _boundaries(self, tile: list[list[bytes]], leaves: list[bytes]) -> None:
         """Walk the chain through the tile; compare the state wherever something is claimed of it."""
         end = self.size + len(leaves)

@@ -1,7 +1,7 @@
 """One worker's service, composed: models, decoders, ledger, and the two applications over them.
 
-`start` brings up everything in the order in which one needs the other, and fails closed: what it returns can
-answer. `Running.stop` goes the other way. This and the command line are where `audit.postgres` is known.
+`start` brings up everything in order and fails closed: what it returns can answer. `Running.stop` goes the other way.
+This and the command line are where `audit.postgres` is known.
 """
 
 import asyncio
@@ -40,26 +40,13 @@ from service.http import application
 from service.http import version as versions
 from service.http.internal import Internal
 from service.http.policy import Policy
+from service.readiness import Readiness
 from service.settings import Settings
 
 DISTRIBUTION: Final = "medai-flow"
 _TICK_S: Final = 1.0
-_SWEEP_EVERY: Final = 60
-"""Ticks between two looks for windows that other homes' processes left open."""
-_STRAGGLERS_S: Final = 5.0
-"""How long cancelled requests may take to record themselves before the ledger is closed."""
-
-
-class Readiness:
-    """Whether a finding could be given now. Models are checked before there is one of these."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.draining = False
-
-    def reason(self) -> str | None:
-        """Why not, or None."""
-        return "draining" if self.draining else self._ledger.unready()
+_SWEEP_EVERY: Final = 60  # ticks between two looks for windows that other homes' processes left open
+_STRAGGLERS_S: Final = 5.0  # for cancelled requests to record themselves before the ledger is closed
 
 
 class Running:
@@ -197,14 +184,13 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         resources.push_async_callback(ledger.close)
         await _begin_background(environment, ledger, signer, remote, process_id, metrics, resources)
         readiness = Readiness(ledger)
+        tokens = service_settings.tokens_file(settings, where.home)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
             ledger=ledger,
             log=log,
             infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
-            tokens=TokenFile(
-                service_settings.tokens_file(settings, where.home), now_us=SystemClock().now_us, failed=metrics.failed
-            ),
+            tokens=TokenFile(tokens, now_us=SystemClock().now_us, failed=metrics.failed),
             pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
             telemetry=metrics,
             clock=SystemClock(),
@@ -343,9 +329,8 @@ def _limits(settings: Settings) -> Limits:
 def policy_of(settings: Settings) -> Policy:
     """The bounds of the HTTP edge that `settings` give."""
     shared = set(Policy.__struct_fields__) & set(Settings.__struct_fields__) - {"trusted_proxies"}
-    return Policy(
-        trusted_proxies=service_settings.proxies(settings), **{name: getattr(settings, name) for name in shared}
-    )
+    given = {name: getattr(settings, name) for name in shared}
+    return Policy(trusted_proxies=service_settings.proxies(settings), **given)
 
 
 def _version(

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from audit import settings as ledger
 from service.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_"
 _MIB: Final = 1024 * 1024
@@ -142,6 +143,7 @@ VARIABLES: Final = frozenset({PREFIX + name.upper() for name in Settings.__struc
 """Every variable that the service reads, and the one of its tests."""
 
 
+@implements("REQ-DEP-005")
 def read(environment: Mapping[str, str]) -> Settings:
     """The settings. Raises `SettingInvalid` for an unknown variable and for a value outside its bounds."""
     known = VARIABLES | ledger.VARIABLES
@@ -158,6 +160,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+@implements("REQ-DEP-005")
 def replaced(settings: Settings, **given: str | int) -> Settings:
     """`settings` with what the command line said instead. Raises `SettingInvalid`."""
     return _converted(msgspec.structs.asdict(settings) | given)

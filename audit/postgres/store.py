@@ -11,6 +11,7 @@ from audit.errors import DatabaseChanged, LedgerUnavailable, LogClosed, RecordRe
 from audit.ports import Appended, Cosigned, Lease, Readiness
 from audit.postgres import closing
 from audit.postgres.connections import Connections, Limits
+from traceability.marks import implements
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
 CONNECTIONS: Final = 2
@@ -49,6 +50,7 @@ class PostgresStore:
         )
         self._connections = Connections(url, limits, application_name="medai writer")
 
+    @implements("REQ-LED-017", "REQ-LED-027")
     async def append(
         self,
         known_size: int,

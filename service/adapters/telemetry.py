@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from audit.findings import Fault
+from traceability.marks import implements
 
 if TYPE_CHECKING:
     from audit.watch import Pass
@@ -34,6 +35,7 @@ _RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _LEVELS: Final[Mapping[str, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+@implements("REQ-SEC-009")
 def allow_listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog's last word before a line is written: fields that nobody allowed are gone."""
     return {name: value for name, value in event.items() if name in FIELDS}
@@ -61,6 +63,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 class _Libraries(logging.Handler):
     """Libraries write what they like into their messages; only who spoke, and how loudly, is kept."""
 
+    @implements("REQ-SEC-009")
     def emit(self, record: logging.LogRecord) -> None:
         error = type(record.exc_info[1]).__name__ if record.exc_info and record.exc_info[1] else None
         structlog.get_logger().log(
@@ -132,6 +135,7 @@ class Telemetry:
 
         self._audited = _Audited(registry)
 
+    @implements("REQ-DEP-007")
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
@@ -139,6 +143,7 @@ class Telemetry:
             self._refusals.labels(code).inc()
         self._log.debug("answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000))
 
+    @implements("REQ-DEP-007")
     def unrecorded(self, reason: str) -> None:
         self._unrecorded.labels(reason).inc()
 
@@ -150,6 +155,7 @@ class Telemetry:
         self._admitted.set(admitted)
         self._running.set(running)
 
+    @implements("REQ-SEC-009")
     def failed(self, where: str, error: BaseException) -> None:
         """The error's class and the line of ours that it came from; its message may quote what was sent to us."""
         self._log.error("failed", where=where, error=type(error).__name__, message=_origin(error))
@@ -182,6 +188,7 @@ class Telemetry:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
 
+    @implements("REQ-DEP-007")
     def exposition(self) -> bytes:
         """All workers' numbers in Prometheus's text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

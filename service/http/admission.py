@@ -15,6 +15,7 @@ from service.errors import Draining, Overloaded, RateLimited
 from service.http.policy import Policy
 from service.http.ports import Telemetry
 from service.http.shares import is_within
+from traceability.marks import implements
 
 
 class Rates:
@@ -27,6 +28,7 @@ class Rates:
         self._now = now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    @implements("REQ-SEC-013")
     def take(self, caller: str) -> None:
         """Raises `RateLimited`, naming when one more will be admitted."""
         now = self._now()
@@ -55,6 +57,7 @@ class Admission:
         self.running = 0
         self.draining = False
 
+    @implements("REQ-SEC-014", "REQ-DEP-004")
     def enter(self, caller: str) -> "Admitted":
         """Room for one request. Raises `Draining`, `RateLimited` or `Overloaded`."""
         if self.draining:
@@ -76,6 +79,7 @@ class Admission:
         self._inside[caller] += 1
         self.tell()
 
+    @implements("REQ-SEC-014")
     def release(self, caller: str) -> None:
         self.admitted -= 1
         self._inside[caller] -= 1

@@ -22,6 +22,7 @@ from service.errors import (
 from service.http.case import Case
 from service.http.policy import Policy
 from service.http.shares import is_within
+from traceability.marks import implements
 
 MEDIA_TYPES: Final[dict[str, MediaType]] = {
     "application/dicom": "application/dicom",
@@ -50,6 +51,7 @@ class Bodies:
         self._held: Counter[str] = Counter()
         self.held_bytes = 0
 
+    @implements("REQ-SEC-011")
     async def read(self, case: Case, content_type: bytes | None) -> "Body":
         """The image and its declared media type. The caller must `release` it.
 
@@ -78,6 +80,7 @@ class Bodies:
             raise
         return body
 
+    @implements("REQ-SEC-011")
     async def _collect(self, case: Case, body: "Body", limit: int) -> bytes:
         chunks: list[bytes] = []
         while True:
@@ -149,6 +152,7 @@ def _declared(content_type: bytes | None) -> tuple[MediaType, str]:
     return MEDIA_TYPES[name], ""
 
 
+@implements("REQ-SEC-012")
 def _form(content: bytes, boundary: str, max_bytes: int) -> tuple[bytes, MediaType]:
     """The one part `image` of a form, and the media type that it declares or else begins like."""
     parser = PushMultipartParser(boundary, max_segment_count=1, max_segment_size=max_bytes, strict=True)

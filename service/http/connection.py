@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.http.admission import Rates
 from service.http.doors import Doors
 from service.http.policy import Policy
+from traceability.marks import implements
 
 
 class HeadTooLarge(Exception):
@@ -41,6 +42,7 @@ def bounded(
     return Connection
 
 
+@implements("REQ-SEC-015")
 class _Bounded(HttpToolsProtocol):
     policy: ClassVar[Policy]
     doors: ClassVar[Doors]

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, Literal
 
 from service.http.ports import Pseudonyms
+from traceability.marks import implements
 
 Address = IPv4Address | IPv6Address
 
@@ -43,6 +44,7 @@ class Peers:
         self._pseudonym = lru_cache(_REMEMBERED)(lambda name: pseudonyms.of("peer", name))
         self._direct = lru_cache(_REMEMBERED)(lambda host: self._pseudonym(self._name(parsed(host) or host)))
 
+    @implements("REQ-SEC-019")
     def pseudonym(self, client: tuple[str, int] | None, said: bytes | None) -> str:
         """Of the connection's peer or, where that is a trusted proxy, of whom it names in `header`."""
         host = client[0] if client is not None else "unknown"
@@ -54,6 +56,7 @@ class Peers:
     def others(self) -> str:
         return self._pseudonym(OTHERS)
 
+    @implements("REQ-SEC-019")
     def _behind(self, address: Address, said: bytes) -> Address:
         """Each proxy appends its peer: read from the right, as long as the one who says so is trusted."""
         for hop in self._hops(said.decode("latin-1")):

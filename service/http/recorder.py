@@ -27,6 +27,7 @@ from service.http.policy import Policy
 from service.http.ports import Telemetry
 from service.http.templates import Templates
 from service.http.windows import Subject, Windows
+from traceability.marks import implements
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
@@ -164,6 +165,7 @@ class _Exchange:
             self._pending_body = False
         return message
 
+    @implements("REQ-LED-001")
     async def send(self, message: Message) -> None:
         """The application's messages, let out only behind the record; a refusal's are replaced by a problem."""
         if message["type"] == "http.response.start":
@@ -192,6 +194,7 @@ class _Exchange:
                 await asyncio.sleep(self._recorder.policy.refusal_delay_ms / 1000)
             await self._send_problem(problem)
 
+    @implements("REQ-LED-002")
     async def _refuse_unrecorded(self, reason: Literal["ledger_unavailable", "record_refused"]) -> None:
         """503 without a record of its own: the outage record that follows counts it."""
         recorder = self._recorder
@@ -200,6 +203,7 @@ class _Exchange:
         self._case.problem = problems.of_code("ledger_unavailable", None, recorder.policy.retry_after_s)
         await self._send_problem(self._case.problem)
 
+    @implements("REQ-LED-001")
     async def _decided(self, status: int, code: str | None) -> bool:
         """True when the request is covered by a durable record; False when it was refused for want of one."""
         try:
@@ -212,6 +216,7 @@ class _Exchange:
             return False
         return True
 
+    @implements("REQ-LED-003")
     async def _decide(self, status: int, code: str | None) -> None:
         case, recorder = self._case, self._recorder
         case.route = self._route()
@@ -267,6 +272,7 @@ class _Exchange:
             self._recorder.ledger.refused(self._recorder.clock.now_us())
             self._recorder.telemetry.unrecorded("ledger_unavailable")
 
+    @implements("REQ-LED-005")
     async def _conclude(self) -> None:
         """Record what became of the answer, where it is not simply that it was sent."""
         if self._outcome is None or not self._own_record or self._case.index is None:
@@ -341,6 +347,7 @@ class _Exchange:
                 while self._pending_body and not self._gone:
                     await self.receive()
 
+    @implements("REQ-SEC-007")
     def _route(self) -> str:
         template: str | None = self._scope.get("path_template")
         return template or self._recorder.templates.of(self._scope["path"]) or UNMATCHED

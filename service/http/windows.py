@@ -19,6 +19,7 @@ from service.http.budgets import Budget
 from service.http.durable import durable
 from service.http.policy import Policy
 from service.http.ports import Telemetry
+from traceability.marks import implements
 
 Subject = Literal["public", "refusals"]
 _MINUTE_US: Final = 60_000_000
@@ -76,6 +77,7 @@ class Windows:
         )
         self._swept = 0
 
+    @implements("REQ-LED-022")
     async def join(self, subject: Subject, peer: str, now_us: int) -> int:
         """The index of the durable window record that covers this request; opens the window if it is the first.
 
@@ -104,6 +106,7 @@ class Windows:
                 del self._open[key]
             raise
 
+    @implements("REQ-LED-023")
     def refusal(self, peer: str, now_us: int) -> str | None:
         """Count a refusal. None where it is to be recorded singly, else whose window it is to join."""
         return self._refusals.spend(peer, now_us - now_us % _MINUTE_US)
@@ -123,10 +126,12 @@ class Windows:
         minute_us = self._clock.now_us() // _MINUTE_US * _MINUTE_US
         await self._close([window for window in self._open.values() if window.minute_us < minute_us])
 
+    @implements("REQ-DEP-004")
     async def close_all(self) -> None:
         """Close every window: the process is about to stop and answers no more."""
         await self._close(list(self._open.values()))
 
+    @implements("REQ-LED-024")
     async def sweep(self, reader: Reader, gone: Collection[str] = ()) -> bool:
         """Close, without a count, what processes that are gone left open: at once those of the process ids `gone`,
         of which nothing is under way any more; any other's when its grace is over.
@@ -175,6 +180,7 @@ class Windows:
             if is_closed:
                 del self._open[window.subject, window.peer, window.minute_us]
 
+    @implements("REQ-LED-022")
     def _closing(self, window: _Open) -> records.Window:
         return records.Window(
             format=records.FORMAT,
@@ -192,6 +198,7 @@ class Windows:
             release=self._release,
         )
 
+    @implements("REQ-LED-024")
     def _closing_for(self, index: int, opened: records.Window) -> records.Window:
         return records.Window(
             format=records.FORMAT,

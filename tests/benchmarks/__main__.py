@@ -1,6 +1,6 @@
 """`make bench`: how fast it is, as ratios that hold on any machine, each made in one run.
 
-    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify sbom
+    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify trace sbom
     (all, unless some are named)
 
 BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here passes or fails: a machine that is
@@ -12,7 +12,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import appends, bills, floods, lone, others, place, report, sizes, throughput, verifying, writers
+from tests.benchmarks import (
+    appends,
+    bills,
+    floods,
+    lone,
+    others,
+    place,
+    report,
+    sizes,
+    throughput,
+    tracing,
+    verifying,
+    writers,
+)  # fmt: skip
 from tests.benchmarks.place import Place
 from tests.benchmarks.report import Row
 from tests.benchmarks.sizes import Sizes
@@ -27,6 +40,7 @@ PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
     "others": others.rows,
     "flood": floods.rows,
     "verify": verifying.rows,
+    "trace": tracing.rows,
     "sbom": bills.rows,
 }
 

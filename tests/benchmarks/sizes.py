@@ -26,6 +26,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     """Appended to the long and to the short ledger."""
     verified_records: int
     verify_rounds: int
+    traced: int
+    """Requirements, marks and tests of the project whose matrix is made."""
+    trace_rounds: int
     bill_rounds: int
 
 
@@ -43,6 +46,8 @@ FULL = Sizes(
     scale_batches=200,
     verified_records=200_000,
     verify_rounds=5,
+    traced=2_000,
+    trace_rounds=3,
     bill_rounds=3,
 )
 QUICK = Sizes(
@@ -59,6 +64,8 @@ QUICK = Sizes(
     scale_batches=5,
     verified_records=5_000,
     verify_rounds=1,
+    traced=100,
+    trace_rounds=1,
     bill_rounds=1,
 )
 

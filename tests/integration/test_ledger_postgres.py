@@ -135,6 +135,7 @@ def test_a_rewritten_record_with_every_hash_recomputed_is_refused_at_the_next_st
     story(test)
 
 
+@pytest.mark.verifies("REQ-AUD-012")
 def test_a_rewritten_record_with_every_hash_recomputed_is_found_by_verification(story, entries) -> None:
     async def test(log: Log) -> None:
         await fill(log, entries, 40)
@@ -147,6 +148,7 @@ def test_a_rewritten_record_with_every_hash_recomputed_is_found_by_verification(
     story(test)
 
 
+@pytest.mark.verifies("REQ-AUD-012")
 def test_a_whole_ledger_is_valid_up_to_its_anchor(story, entries) -> None:
     async def test(log: Log) -> None:
         await fill(log, entries, 700)
@@ -177,6 +179,7 @@ def test_a_clock_that_steps_back_is_reported_and_is_no_alteration(story, entries
     story(test)
 
 
+@pytest.mark.verifies("REQ-AUD-014")
 def test_without_an_anchor_a_ledger_is_consistent_but_unattested(story, entries, tmp_path) -> None:
     async def test(log: Log) -> None:
         await fill(log, entries, 3)
@@ -187,6 +190,7 @@ def test_without_an_anchor_a_ledger_is_consistent_but_unattested(story, entries,
     story(test)
 
 
+@pytest.mark.verifies("REQ-AUD-012")
 def test_a_rewritten_ledger_whose_anchors_are_gone_is_found_by_what_it_publishes(story, entries, tmp_path) -> None:
     async def test(log: Log) -> None:
         await fill(log, entries, 40)

@@ -83,6 +83,7 @@ def test_a_byte_of_a_search_column_of_every_record_is_found_in_each(disarmed, tu
     assert disarmed.said_of(altered) == [("derived_column", "column", at, at + 1) for at in range(TALL.size)]
 
 
+@pytest.mark.verifies("REQ-AUD-013")
 @pytest.mark.parametrize(
     "column, fault, part", [("record", "record_edited", "record"), ("leaf_hash", "hash_edited", "leaf")]
 )

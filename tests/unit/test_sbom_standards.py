@@ -62,7 +62,7 @@ def without(*path):
 
 def without_property(name):
     made = copy.deepcopy(COMPLETE)
-    component = made["components"][0]
+    component: Any = made["components"][0]
     component["properties"] = [each for each in component["properties"] if each["name"] != name]
     return made
 

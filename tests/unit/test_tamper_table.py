@@ -1,6 +1,7 @@
 """Each line of the table of alterations, done to a ledger in memory: one class, one place, nothing else."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,13 @@ def test_a_ledger_that_nobody_altered_is_valid(whole, key):
     assert (report.exit_code, report.found, report.anchored) == (0, (), TALL.size)
 
 
+def _mutation(case: Any) -> Any:
+    return case.values[0]
+
+
+LAST_CASES = [case for case in CASES if case.values[1] == _mutation(case).at[-1]]
+
+
 @pytest.mark.parametrize("mutation, at", CASES)
 def test_an_alteration_has_its_one_class_and_place(whole, mutation, at):
     made, tables = whole
@@ -31,7 +39,7 @@ def test_an_alteration_has_its_one_class_and_place(whole, mutation, at):
     assert judged.said(report, altered=mutation.altered) == judged.expected(mutation, TALL, at)
 
 
-@pytest.mark.parametrize("mutation, at", [case for case in CASES if case.values[1] == case.values[0].at[-1]])
+@pytest.mark.parametrize("mutation, at", LAST_CASES)
 def test_an_alteration_has_the_same_class_and_place_however_the_ledger_is_cut_into_stretches(
     whole, mutation, at, monkeypatch
 ):

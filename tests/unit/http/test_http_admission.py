@@ -28,10 +28,12 @@ def _taken(rates, caller, times):
         rates.take(caller)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_a_caller_may_ask_as_often_as_the_burst_allows(time):
     _taken(Rates(per_s=1, burst=3, max_callers=10, now=time), "a", 3)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_one_request_more_is_refused_with_when_to_come_back(time):
     rates = Rates(per_s=1, burst=3, max_callers=10, now=time)
     _taken(rates, "a", 3)
@@ -40,6 +42,7 @@ def test_one_request_more_is_refused_with_when_to_come_back(time):
     assert refused.value.retry_after_s == 1
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_time_gives_the_caller_new_requests(time):
     rates = Rates(per_s=2, burst=3, max_callers=10, now=time)
     _taken(rates, "a", 3)
@@ -49,6 +52,7 @@ def test_time_gives_the_caller_new_requests(time):
         rates.take("a")
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_one_caller_does_not_spend_what_is_anothers(time):
     rates = Rates(per_s=1, burst=1, max_callers=10, now=time)
     rates.take("a")
@@ -75,6 +79,7 @@ def test_a_caller_that_asks_too_often_is_answered_429(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_an_address_without_a_token_that_asks_too_often_is_answered_429(service, drive):
     async def scenario():
         running = service(peer_burst=1, peer_rate_per_s=1)
@@ -96,6 +101,7 @@ def test_what_is_folded_has_the_rate_of_an_address_too(service, drive, target):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_a_full_queue_is_answered_503_with_when_to_come_back(service, drive):
     async def scenario():
         running = service(max_admitted=1)
@@ -126,6 +132,7 @@ async def _slow_ones(running, count):
     return begun
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_slow_bodies_of_one_caller_take_no_more_than_its_share(service, drive):
     async def scenario():
         running = service(max_admitted=8, caller_share_percent=50)
@@ -136,6 +143,7 @@ def test_slow_bodies_of_one_caller_take_no_more_than_its_share(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_slow_bodies_of_one_caller_do_not_keep_another_out(service, drive):
     async def scenario():
         running = service(max_admitted=8, caller_share_percent=50)
@@ -182,6 +190,7 @@ def test_a_caller_gets_its_share_back_when_its_requests_end(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_the_smallest_share_is_one_request(service, drive):
     async def scenario():
         running = service(max_admitted=2, caller_share_percent=1)
@@ -221,6 +230,7 @@ def test_one_that_waits_too_long_to_run_is_told_to_come_back(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-DEP-004")
 def test_a_draining_process_takes_no_new_image_and_says_so(service, drive):
     async def scenario():
         running = service()
@@ -231,6 +241,7 @@ def test_a_draining_process_takes_no_new_image_and_says_so(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-DEP-004")
 def test_a_draining_process_finishes_what_is_inside(service, drive):
     async def scenario():
         running = service()
@@ -254,6 +265,7 @@ def test_health_says_that_the_process_drains(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_every_place_is_given_back_whatever_happens(service, drive):
     async def scenario():
         running = service()

@@ -20,6 +20,7 @@ class Plain:
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 @pytest.mark.parametrize(
     ("client", "forwarded", "expected"),
     [
@@ -101,10 +102,12 @@ def test_whatever_a_header_holds_there_is_a_peer(header, which):
     assert Peers(Plain(), TRUSTED, header=which).pseudonym(("10.0.0.1", 1), header).startswith("peer ")
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 def test_without_trusted_proxies_nobody_may_say_who_asks():
     assert Peers(Plain(), ()).pseudonym(("10.0.0.1", 1), b"203.0.113.1") == "peer 10.0.0.1"
 
 
+@pytest.mark.verifies("REQ-SEC-019")
 def test_a_request_without_an_address_has_a_peer_as_well():
     assert Peers(Plain(), ()).pseudonym(None, None) == "peer unknown"
 
