@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import lru_cache, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -25,13 +24,14 @@ from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import publishing, watching
+from service import publishing, released, watching
 from service import settings as service_settings
-from service.adapters import model_store, release, secrets, telemetry
+from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
 from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
 from service.adapters.presence import Presence
+from service.adapters.release import Active
 from service.adapters.tokens import TokenFile
 from service.domain import flow
 from service.domain.messages import Limits
@@ -44,7 +44,6 @@ from service.readiness import Readiness
 from service.settings import Settings
 
 DISTRIBUTION: Final = "medai-flow"
-MAX_SIGNERS: Final = 16  # of a release, as many as a record holds
 _TICK_S: Final = 1.0
 _SWEEP_EVERY: Final = 60  # ticks between two looks for windows that other homes' processes left open
 _STRAGGLERS_S: Final = 5.0  # for cancelled requests to record themselves before the ledger is closed
@@ -63,7 +62,7 @@ class Running:
         reader: Reader,
         models: model_store.ModelStore,
         parts: application.Parts,
-        active: release.Active | None,
+        active: Active | None,
         metrics: telemetry.Telemetry,
         resources: AsyncExitStack,
     ) -> None:
@@ -103,22 +102,15 @@ class Running:
             )
         )
         if self._active is not None:
-            await self._ledger.append(self._activated(self._active))
+            await self._ledger.append(
+                released.activated(
+                    self._active,
+                    environment=self._settings.environment,
+                    process_id=self._process_id,
+                    now_us=self._clock.now_us(),
+                )
+            )
         self._housekeeping = asyncio.create_task(self._keep_house())
-
-    def _activated(self, active: release.Active) -> record.ReleaseActivated:
-        return record.ReleaseActivated(
-            format=record.FORMAT,
-            event_id=record.new_event_id(),
-            recorded_at_us=self._clock.now_us(),
-            process_id=self._process_id,
-            release=active.digest,
-            version=active.version,
-            commit=active.commit,
-            environment=self._settings.environment,
-            differences=len(active.differences),
-            signed_by=active.signed_by[:MAX_SIGNERS],
-        )
 
     def leave_rotation(self) -> None:
         """Not ready any more; whoever has not noticed yet is still served."""
@@ -178,7 +170,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
     async with AsyncExitStack() as resources:
         models = await asyncio.to_thread(_load_models, settings)
         resources.callback(models.close)
-        active = await asyncio.to_thread(release_of, settings, _digests(models))
+        active = await asyncio.to_thread(released.of, settings, models)
         decoder = ImageDecoder(_decoder_settings(settings))
         resources.push_async_callback(decoder.close)
         await decoder.start()
@@ -310,30 +302,6 @@ def _load_models(settings: Settings) -> model_store.ModelStore:
     return model_store.load((*shipped, *service_settings.model_folders(settings)), runtime_settings(settings))
 
 
-def release_of(settings: Settings, models: Mapping[str, str]) -> release.Active | None:
-    """The release that was given, `models` being digests by NAME@VERSION. In production there must be one.
-
-    Raises `ReleaseRejected`, and `SettingInvalid` for a setting without the one that it needs.
-    """
-    if not settings.release_file:
-        if settings.environment == "production":
-            raise SettingInvalid("MEDAI_RELEASE_FILE: in production the service runs only what was released; give it")
-        return None
-    if not settings.release_keys_file:
-        raise SettingInvalid("MEDAI_RELEASE_KEYS_FILE: whose signature of the release is to be trusted?")
-    return release.load(
-        Path(settings.release_file),
-        Path(settings.release_keys_file),
-        Path(settings.release_page_file) if settings.release_page_file else None,
-        models,
-        environment=settings.environment,
-    )
-
-
-def _digests(models: model_store.ModelStore) -> dict[str, str]:
-    return {f"{model.card.name}@{model.card.version}": model.card.sha256 for model in models.all()}
-
-
 def runtime_settings(settings: Settings) -> RuntimeSettings:
     return RuntimeSettings(
         inference_threads=settings.inference_threads,
@@ -366,7 +334,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def _version(
-    settings: Settings, models: model_store.ModelStore, key: note.Verifier, active: release.Active | None
+    settings: Settings, models: model_store.ModelStore, key: note.Verifier, active: Active | None
 ) -> versions.Version:
     runtime = model_store.runtimes(models.all())[0]
     return versions.Version(

@@ -1,12 +1,14 @@
 """The release that a process runs under: a trusted signature always, and in production nothing that differs."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sbom import dsse, installed, statement
 from sbom.statement import Release, Resource
-from service import app
+from service import released
 from service.adapters import release as releases
 from service.errors import ReleaseRejected, SettingInvalid
 from service.settings import Settings
@@ -31,6 +33,16 @@ RELEASE = Release(
 )
 PAYLOAD = statement.encode(RELEASE)
 DIGEST = statement.digest(PAYLOAD)
+
+
+class NoModels:
+    """A store without a model."""
+
+    def all(self):
+        return ()
+
+
+NO_MODELS: Any = NoModels()
 
 
 @pytest.fixture
@@ -121,8 +133,8 @@ def test_a_release_that_is_not_there_is_refused(tmp_path):
 )
 def test_a_setting_without_the_one_that_it_needs_is_refused(settings, variable):
     with pytest.raises(SettingInvalid, match=variable):
-        app.release_of(settings, {})
+        released.of(settings, NO_MODELS)
 
 
 def test_without_a_release_in_development_there_is_none():
-    assert app.release_of(Settings(), {}) is None
+    assert released.of(Settings(), NO_MODELS) is None
