@@ -10,7 +10,7 @@ from tests.benchmarks.sizes import Sizes
 TARGET = 10.0
 PROCESSES = 4
 IN_FLIGHT = 32
-RECORDS_A_S = 12_000  # more than one process can append
+RECORDS_A_S = 25_000  # more than one process can append
 
 
 def row(place: Place, sizes: Sizes) -> Row:

@@ -13,7 +13,7 @@ from tests.benchmarks.sizes import Sizes
 
 TARGET = 0.6
 KINDS = {"audited": "with a ledger", "plain": "plain", "sent": "plain, columns sent"}
-RECORDS_A_S = 12_000  # more than one process can append
+RECORDS_A_S = 25_000  # more than one process can append
 
 
 class Writers(Struct, frozen=True, kw_only=True):

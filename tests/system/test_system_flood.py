@@ -26,6 +26,8 @@ BOUNDS: dict[str, Any] = {
 SETTINGS = {
     **{f"MEDAI_{name.upper()}": str(value) for name, value in BOUNDS.items()},
     "MEDAI_REFUSAL_DELAY_MS": "0",
+    "MEDAI_PEER_RATE_PER_S": "100000",
+    "MEDAI_PEER_BURST": "100000",
     "MEDAI_TRUSTED_PROXIES": "127.0.0.1/32",
 }
 REQUESTS = [
