@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from audit import command, look
+from audit import command, findings, look
 from audit.errors import AuditError, SettingInvalid
 from audit.note import Verifier
 from audit.settings import watch_settings
@@ -144,7 +144,7 @@ class _Teller:
         extent = "all" if seen.whole else "what came since"
         command.say(f"{when}  {seen.report.words}  ({extent}, {seen.seconds:.1f} s)")
         for one in seen.report.found[:SHOWN]:
-            command.say(f"  {one.fault} in [{one.first}, {one.end}): {one.message}")
+            command.say(findings.as_text(one))
 
     def event(self, code: str, message: str) -> None:
         sys.stderr.write(f"medai: {code}: {message}\n")

@@ -16,6 +16,7 @@ from msgspec import Struct
 from audit import note, signing
 from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
+from audit.findings import Found
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places
 from traceability.marks import implements
@@ -121,6 +122,20 @@ def open_reader(url: str, settings: LedgerSettings, serves: Served = "attested")
         connections=settings.reader_connections,
         serves=serves,
     )
+
+
+async def schema_found(url: str, settings: LedgerSettings) -> tuple[Found, ...]:
+    """What of the database's schema is not as the migrations make it."""
+    from audit.postgres import catalogue
+    from audit.postgres.connections import Limits
+
+    limits = Limits(
+        connections=1,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        statement_timeout_ms=settings.reader_statement_timeout_ms,
+        lock_timeout_ms=settings.reader_statement_timeout_ms,
+    )
+    return await catalogue.changed(url, limits)
 
 
 def open_store(url: str, settings: LedgerSettings) -> Store:

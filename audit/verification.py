@@ -127,6 +127,17 @@ async def verify(
     return structs.replace(report, verified=Verified(start=walked[-1].whole, agreed=agreed, anchored=anchored))
 
 
+def with_schema(report: Report, found: Sequence[Found]) -> Report:
+    """The report, and what was found of the database's schema."""
+    altered = sum(one.altered for one in found)
+    words = report.words + "".join(f"; {one.message}" for one in found if not one.altered)
+    if altered and report.exit_code != 1:
+        words = f"SCHEMA CHANGED: {altered} difference(s) from the migrations; {words}"
+    return structs.replace(
+        report, exit_code=1 if altered else report.exit_code, words=words, found=(*report.found, *found)
+    )
+
+
 def _kept(anchor: Anchor, since: Verified | None) -> Iterator[Anchored]:
     """What is kept outside, in order of size; of each place only the newest where the rest was looked at before."""
     if since is None:

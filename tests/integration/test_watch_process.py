@@ -17,7 +17,6 @@ from audit.postgres.store import PostgresStore
 from service.adapters.telemetry import Telemetry
 from service.watching import running
 from tests.tampering import ledger
-from tests.tampering import tables as do
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
 
@@ -60,9 +59,10 @@ def commanded(environment, monkeypatch):
 
 
 def alter(database):
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        do.disarm(connection)
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("ALTER TABLE ledger.records DISABLE TRIGGER never_change")
         connection.execute("UPDATE ledger.records SET route = '/other' WHERE idx = 5")
+        connection.execute("ALTER TABLE ledger.records ENABLE ALWAYS TRIGGER never_change")
 
 
 def children(module):
@@ -97,6 +97,13 @@ def test_a_child_tells_what_was_altered_and_where(environment, database):
     alter(database)
     report = asyncio.run(eyes_of(environment).look(None))
     assert [(one.fault, one.first) for one in report.found] == [("derived_column", 5)]
+
+
+def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("ALTER TABLE ledger.records DISABLE TRIGGER never_change")
+    report = asyncio.run(eyes_of(environment).look(None))
+    assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
 
 
 def test_a_child_without_a_database_is_no_verdict(environment):
