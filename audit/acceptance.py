@@ -7,23 +7,41 @@ signed, anchored or seen: then this process must write and sign nothing more.
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
-from audit import chain, checkpoint, merkle, note, record, tree
-from audit.errors import AuditError, LedgerForked, LedgerNotInitialised, LedgerUnavailable, NotFound
-from audit.ports import Anchor, Appended, Head, Reader, Readiness, Store
+from audit import chain, merkle, note, record, succession, tree
+from audit.errors import (
+    AuditError,
+    KeyUnknown,
+    LedgerForked,
+    LedgerNotInitialised,
+    LedgerUnavailable,
+    Malformed,
+    NotFound,
+    RecordRefused,
+)
+from audit.ports import Anchor, Anchored, Appended, Head, Reader, Readiness, Store
 from audit.record import Genesis
+from audit.rotation import KeyHistory
 from traceability.marks import implements
 
-_PAGE = 65_536  # what `Reader.leaf_hashes` gives in one call
+REMEDY: Final = (
+    "bring them back from a copy that has them, or let `medai audit recover` close this log and open another "
+    "(docs/recovery.md)"
+)
+_PAGE: Final = 65_536  # what `Reader.leaf_hashes` gives in one call
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """A database that passed: its record 0, its state, and which database it is."""
+    """A database that passed: its record 0, its keys, its state, and which database it is."""
 
     genesis: Genesis
+    keys: KeyHistory
     head: Head
+    signed: str | None
+    """The checkpoint of the head's size, where the log has signed and published one."""
     system_identifier: str | None
     timeline: int
 
@@ -32,22 +50,27 @@ class Accepted(Struct, frozen=True, kw_only=True):
 async def accept(
     store: Store, reader: Reader, anchor: Anchor, verifier: note.Verifier, *, known: Head | None = None
 ) -> Accepted:
-    """Check, in this order: usable; record 0 is this log's; nothing anchored or published is missing or
-    different; the stored state is what the stored hashes give; and it extends `known`, this process's own.
+    """Check, in this order: usable; `verifier` is one of this log's keys; nothing anchored or published is missing
+    or different; the stored state is what the stored hashes give; and it extends `known`, this process's own.
 
+    The anchor trusts the keys of the log's records afterwards.
     Raises `LedgerUnavailable`, `LedgerNotInitialised` or `LedgerForked`.
     """
     readiness = await store.ready()
     require_usable(readiness)
-    genesis = await _genesis(reader, verifier)
+    genesis = await genesis_of(reader)
     # Both are read before the head: another process may append, sign and publish at any moment.
-    anchored = await asyncio.to_thread(anchor.newest)
-    published = await reader.checkpoint()
+    anchored = [await _newest_anchor(reader, part, genesis, verifier) for part in anchor.parts()]
+    signed = await reader.signed()
+    published = {"published": signed, "cosigned": await reader.checkpoint()}
     head = await reader.head()
-    if anchored is not None:
-        await _require_extends(reader, head, anchored.size, anchored.root, "the newest anchor")
-    if published is not None:
-        await _require_published(reader, head, published[1], verifier)
+    keys = await _keys(reader, genesis, head.size, verifier)
+    anchor.trust(keys.verifiers)
+    for newest in filter(None, anchored):
+        await _require_signed(reader, head, keys, newest.checkpoint, "the newest anchor")
+    for which, found in published.items():
+        if found is not None:
+            await _require_signed(reader, head, keys, found[1], f"the {which} checkpoint")
     if await tree.frontier(reader, head.size) != head.frontier:
         raise LedgerForked(f"size {head.size}: the last batch's frontier is not what the stored hashes give")
     if known is not None:
@@ -56,7 +79,9 @@ async def accept(
         )
     return Accepted(
         genesis=genesis,
+        keys=keys,
         head=head,
+        signed=signed[1].decode() if signed is not None and signed[0] == head.size else None,
         system_identifier=readiness.system_identifier,
         timeline=readiness.timeline,
     )
@@ -110,6 +135,29 @@ def check_append(known: Head, leaves: Sequence[bytes], answer: Appended) -> merk
     return after
 
 
+async def publish(store: Store, reader: Reader, keys: KeyHistory, size: int, signed: str) -> str:
+    """Publish `signed`; what is published for `size` then: it, or what another process published that says the same.
+
+    A second key's signatures (ML-DSA-44) are never twice the same: so may the notes of two processes differ that
+    started on one unsigned tree. Raises `LedgerForked` where they do not say the same.
+    """
+    try:
+        await store.publish(size, signed.encode())
+    except RecordRefused:
+        return await _published(reader, keys, size, signed)
+    return signed
+
+
+async def _published(reader: Reader, keys: KeyHistory, size: int, signed: str) -> str:
+    found = await reader.covering(size)
+    try:
+        if found is not None and keys.open(found[1]) == keys.open(signed):
+            return found[1].decode()
+    except AuditError as error:
+        raise LedgerForked(f"database: the checkpoint published for size {size}: {error}") from error
+    raise LedgerForked(f"database: another checkpoint of size {size} is published than this process signed")
+
+
 async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:
     """As `check_append`, where a retried batch turns out to lie before `known`: its tree must be a prefix."""
     if tuple(leaves) != answer.leaves:
@@ -126,7 +174,8 @@ async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answ
 
 
 @implements("REQ-LED-021")
-async def _genesis(reader: Reader, verifier: note.Verifier) -> Genesis:
+async def genesis_of(reader: Reader) -> Genesis:
+    """Record 0. Raises `LedgerNotInitialised` where there is none, `LedgerForked` where it is no genesis."""
     try:
         stored = await reader.record(0)
     except NotFound as error:
@@ -137,26 +186,51 @@ async def _genesis(reader: Reader, verifier: note.Verifier) -> Genesis:
         raise LedgerForked("ledger: record 0 is not a record") from error
     if not isinstance(genesis, Genesis):
         raise LedgerForked("ledger: record 0 is not a genesis record")
-    if genesis.verifier_key != str(verifier):
-        raise LedgerForked(
-            f"ledger: record 0 names another verifier key (of {genesis.origin}) than this signing key's; "
-            "use that log's key, or another database"
-        )
     return genesis
+
+
+async def _keys(reader: Reader, genesis: Genesis, size: int, verifier: note.Verifier) -> KeyHistory:
+    """The log's keys by its first `size` records, if ours is or was one of them."""
+    try:
+        keys = (await succession.read(reader, genesis, size)).history
+    except Malformed as error:
+        raise LedgerForked(f"ledger: {error}") from error
+    if verifier not in keys.verifiers:
+        raise LedgerForked(
+            f"ledger: record 0 names another verifier key (of {genesis.origin}) than this signing key's, and no record "
+            "rotates the one to the other: use that log's key, or another database. Where the key was rotated, the "
+            f"record that says so is missing: {REMEDY}"
+        )
+    return keys
+
+
+async def _newest_anchor(reader: Reader, anchor: Anchor, genesis: Genesis, verifier: note.Verifier) -> Anchored | None:
+    """The newest anchor by a key of the log. Another process may rotate the key, and anchor, between our reading the
+    records and our reading the anchors: then the records are read again."""
+    known = None
+    while True:
+        keys = await _keys(reader, genesis, (await reader.head()).size, verifier)
+        anchor.trust(keys.verifiers)
+        try:
+            return await asyncio.to_thread(anchor.newest)
+        except KeyUnknown:
+            if keys == known:
+                raise
+            known = keys
 
 
 @implements("REQ-LED-015")
 async def _require_extends(reader: Reader, head: Head, size: int, root: bytes, whose: str) -> None:
     if head.size < size:
-        raise LedgerForked(f"database: {head.size} records, but {whose} covers {size}: records are missing")
+        raise LedgerForked(f"database: {head.size} records, but {whose} covers {size}: records are missing; {REMEDY}")
     stored = merkle.frontier_root(size, await tree.frontier(reader, size))
     if stored != root:
-        raise LedgerForked(f"database: its root at size {size} is not that of {whose}: history was rewritten")
+        raise LedgerForked(f"database: its root at size {size} is not that of {whose}: history was rewritten; {REMEDY}")
 
 
-async def _require_published(reader: Reader, head: Head, signed: bytes, verifier: note.Verifier) -> None:
+async def _require_signed(reader: Reader, head: Head, keys: KeyHistory, signed: str | bytes, whose: str) -> None:
     try:
-        opened = checkpoint.parse(note.open(signed.decode(), (verifier,)).text)
-    except (AuditError, UnicodeDecodeError) as error:
-        raise LedgerForked("database: its published checkpoint is not signed by this log's key") from error
-    await _require_extends(reader, head, opened.size, opened.root, "the published checkpoint")
+        opened = keys.open(signed)
+    except AuditError as error:
+        raise LedgerForked(f"database: {whose} is not signed by this log's key: {error}") from error
+    await _require_extends(reader, head, opened.size, opened.root, whose)

@@ -7,19 +7,36 @@ was never acknowledged: it is closed with a newline by the next writer and ignor
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from audit import canonical, checkpoint, note
-from audit.errors import AuditError, LedgerForked, LedgerUnavailable, Malformed, SettingInvalid
+from audit.errors import (
+    AuditError,
+    KeyUnknown,
+    LedgerForked,
+    LedgerUnavailable,
+    Malformed,
+    SettingInvalid,
+    SignatureMissing,
+)
 from audit.ports import Anchored
 from traceability.marks import implements
 
 FORMAT: Final = "medai.anchor/1"
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 TAIL_BYTES: Final = 64 * 1024  # more than any one line: a checkpoint note is at most a few KB
+
+
+class _Stranger(Struct, frozen=True, kw_only=True):
+    """A checkpoint that bears our log's name and the signature of no key that we know."""
+
+    origin: str
+    size: int
 
 
 @implements("REQ-DEP-006")
@@ -35,29 +52,41 @@ def require_folder(folder: Path) -> None:
 class FolderAnchor:
     """An append-only folder; several processes may write to it at once.
 
-    Every checkpoint read back is opened with `verifiers` (its own key): a line signed by nobody we know is
-    not an anchor. Residual risk: whoever can write to the folder can cut its end; an anchor elsewhere
-    (another host, a witness) is what shows that.
+    Every checkpoint read back is opened with `verifiers` (its own keys): a line signed by nobody we know is
+    not an anchor. One that bears our name all the same is not passed over where it is the newest: a database that
+    lost the record of a new key would make that key's anchors look like nobody's. Residual risk: whoever can write
+    to the folder can cut its end; an anchor elsewhere (another host, a witness) is what shows that.
     """
 
     def __init__(self, folder: Path, verifiers: tuple[note.Verifier, ...]) -> None:
         self._folder = folder
         self._verifiers = verifiers
 
+    def parts(self) -> "tuple[FolderAnchor]":
+        """This folder alone."""
+        return (self,)
+
+    def trust(self, keys: Sequence[note.Verifier]) -> None:
+        """Checkpoints signed by any of `keys` are anchors of this log from now on."""
+        self._verifiers = tuple(keys)
+
     @implements("REQ-DEP-006")
     def newest(self) -> Anchored | None:
         """The anchor of the largest size, or None where there is none yet.
 
-        Raises `LedgerUnavailable` where the folder is there and cannot be read: that is not the same as empty.
+        Raises `LedgerUnavailable` where the folder is there and cannot be read: that is not the same as empty; and
+        `KeyUnknown` where the newest that bears our name is signed by no key of ours.
         """
         try:
-            for segment in reversed(self._segments()):
-                found = self._last(segment)
-                if found is not None:
-                    return found
+            found = self._newest()
         except OSError as error:
             raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
-        return None
+        if isinstance(found, _Stranger):
+            raise KeyUnknown(
+                f"anchor folder: its newest checkpoint of {found.origin}, size {found.size}, is signed by no key that "
+                "the database's records know: records are missing, or somebody wrote there who does not hold the key"
+            )
+        return found
 
     def all(self) -> Iterator[Anchored]:
         """Every anchor, oldest first. Lines that are no anchors of this log are passed over.
@@ -69,7 +98,7 @@ class FolderAnchor:
                 with segment.open("rb") as file:
                     for line in file:
                         anchored = self._parse(line)
-                        if anchored is not None:
+                        if isinstance(anchored, Anchored):
                             yield anchored
         except OSError as error:
             raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
@@ -95,7 +124,13 @@ class FolderAnchor:
             raise LedgerUnavailable("anchor folder: cannot be written") from error
 
     def _append(self, new: Anchored, line: bytes) -> None:
-        last = self.newest()
+        last = self._newest()
+        if isinstance(last, _Stranger):
+            # Another process may know of a key that this one will learn of at its next append. Such a key signs
+            # larger sizes only: what is there already says more than this.
+            if last.size >= new.size:
+                return
+            last = None
         if last is not None and last.size == new.size and last.root != new.root:
             raise LedgerForked(f"two signed roots for size {new.size}: the newest anchor's and this process's")
         if last is not None and (last.size > new.size or last == new):
@@ -118,7 +153,14 @@ class FolderAnchor:
         except FileNotFoundError:
             return []
 
-    def _last(self, segment: Path) -> Anchored | None:
+    def _newest(self) -> "Anchored | _Stranger | None":
+        for segment in reversed(self._segments()):
+            found = self._last(segment)
+            if found is not None:
+                return found
+        return None
+
+    def _last(self, segment: Path) -> "Anchored | _Stranger | None":
         with segment.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - TAIL_BYTES))
@@ -129,7 +171,7 @@ class FolderAnchor:
                 return anchored
         return None
 
-    def _parse(self, line: bytes) -> Anchored | None:
+    def _parse(self, line: bytes) -> "Anchored | _Stranger | None":
         try:
             entry = canonical.decode(line.rstrip(b"\n"))
         except Malformed:
@@ -142,8 +184,18 @@ class FolderAnchor:
             return None
         try:
             return self._open(signed, identifier, timeline)
+        except SignatureMissing:
+            return self._stranger(signed)
         except AuditError:
             return None
+
+    def _stranger(self, signed: str) -> "_Stranger | None":
+        try:
+            stated = checkpoint.parse(note.split(signed)[0])
+        except AuditError:
+            return None
+        ours = stated.origin in {verifier.name for verifier in self._verifiers}
+        return _Stranger(origin=stated.origin, size=stated.size) if ours else None
 
     def _open(self, signed: str, system_identifier: str | None, timeline: int) -> Anchored:
         opened = checkpoint.parse(note.open(signed, self._verifiers).text)

@@ -46,7 +46,8 @@ def encode(value: Value) -> bytes:
 
 @implements("REQ-LED-007")
 def decode(body: bytes) -> Any:
-    """The value that `body` is the canonical encoding of. Raises `Malformed` for any other bytes."""
+    """The value that `body` is the canonical encoding of. Raises `Malformed` for any other bytes, and for text."""
+    _require_bytes(body)
     if len(body) > MAX_BYTES:
         raise Malformed(f"canonical: {len(body)} bytes, at most {MAX_BYTES}")
     try:
@@ -66,6 +67,7 @@ def parse(body: bytes) -> Any:
     Raises `Malformed` for duplicate members, floats and all else that has no canonical encoding. What may
     be lost is layout only: `encode(parse(body))` is what the value's author hashed.
     """
+    _require_bytes(body)
     if len(body) > MAX_BYTES:
         raise Malformed(f"canonical: {len(body)} bytes, at most {MAX_BYTES}")
     try:
@@ -80,6 +82,11 @@ def parse(body: bytes) -> Any:
         raise Malformed("canonical: not JSON in UTF-8, or nested too deep") from error
     _check(value, MAX_DEPTH)
     return value
+
+
+def _require_bytes(body: bytes) -> None:
+    if not isinstance(body, bytes):
+        raise Malformed(f"canonical: expected bytes, got {type(body).__name__}")
 
 
 def _check(value: object, depth: int) -> None:

@@ -38,12 +38,14 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
 @implements("REQ-LED-026")
 def format(checkpoint: Checkpoint) -> str:  # noqa: A001  # read as checkpoint.format
     """The note text of `checkpoint`. Raises `Malformed` where it has none."""
+    if not isinstance(checkpoint, Checkpoint) or not isinstance(checkpoint.extensions, tuple):
+        raise Malformed("checkpoint: expected a Checkpoint")
     for line in (checkpoint.origin, *checkpoint.extensions):
-        if not line or _unprintable(line):
+        if not isinstance(line, str) or not line or _unprintable(line):
             raise Malformed("checkpoint: origin and extensions are lines, not empty, no control characters")
-    if not 0 <= checkpoint.size <= MAX_SIZE:
+    if type(checkpoint.size) is not int or not 0 <= checkpoint.size <= MAX_SIZE:
         raise Malformed(f"checkpoint: a size from 0 to {MAX_SIZE}")
-    if len(checkpoint.root) != HASH_BYTES:
+    if not isinstance(checkpoint.root, bytes) or len(checkpoint.root) != HASH_BYTES:
         raise Malformed(f"checkpoint: a root has {HASH_BYTES} bytes")
     root64 = base64.b64encode(checkpoint.root).decode("ascii")
     return "\n".join((checkpoint.origin, str(checkpoint.size), root64, *checkpoint.extensions, ""))
@@ -52,6 +54,8 @@ def format(checkpoint: Checkpoint) -> str:  # noqa: A001  # read as checkpoint.f
 @implements("REQ-LED-026")
 def parse(text: str) -> Checkpoint:
     """The checkpoint whose note text this is: `format(parse(t)) == t`. Raises `Malformed` otherwise."""
+    if not isinstance(text, str):
+        raise Malformed("checkpoint: expected a text")
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1]:
         raise Malformed("checkpoint: expected origin, size and root, each on a line ended by a newline")

@@ -1,4 +1,4 @@
-"""`medai audit key | verify | record` and `medai ledger init`: for auditors and operators.
+"""`medai audit verify | record` and `medai ledger init`: for auditors and operators.
 
 Exit codes: 0 valid up to the anchor (or: included and signed); 1 altered or broken; 2 usage or unreadable;
 3 consistent but unattested. Standard output carries the answer alone, standard error what went wrong.
@@ -6,38 +6,32 @@ Exit codes: 0 valid up to the anchor (or: included and signed); 1 altered or bro
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from msgspec import Struct
-
-from audit import checkpoint, evidence, genesis, note, receipt, signing, tree, verification
+from audit import (
+    anchors_configured,
+    checkpoint,
+    cli_artefact,
+    command,
+    cosignature,
+    findings,
+    genesis,
+    note,
+    receipt,
+    signing,
+    tree,
+    verification,
+    witnessed,
+)
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
-from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
-from audit.ports import Reader, Store
-from audit.receipt import Policy
-from audit.settings import LedgerSettings, Places, ledger_settings, places
-from traceability.marks import implements
-
-EXIT_ALTERED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_UNATTESTED: Final = 3
-MAX_SAVED_BYTES: Final = 4 * 1024 * 1024  # as in `audit/verifier.py`; an answer has some 5 KB
-
-Command = Callable[[Sequence[str]], int]
-
-
-def key(arguments: Sequence[str]) -> int:
-    """`medai audit key`: the log's verifier key as a C2SP vkey, alone on its line."""
-    argparse.ArgumentParser(prog="medai audit key", description="Print the log's verifier key.").parse_args(arguments)
-    return _run(lambda: _print(str(signing.load(places(os.environ).signing_key).verifier)))
+from audit.errors import SettingInvalid, Unattested
+from audit.settings import ledger_settings, places, publish_settings
 
 
 def verify(arguments: Sequence[str]) -> int:
@@ -50,13 +44,17 @@ def verify(arguments: Sequence[str]) -> int:
     what.add_argument("--receipt", type=Path, metavar="F", help="a saved receipt (C2SP tlog-proof)")
     what.add_argument("--answer", type=Path, metavar="F", help="a saved answer of POST /infer")
     parser.add_argument("--key", metavar="VKEY", help="the log's verifier key, or a file that holds it (default: ours)")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="whom to trust: logs, witnesses and a quorum (C2SP tlog-policy)"
+    )
+    parser.add_argument("--chain", type=Path, metavar="F", help="for an artefact: the key history from --key on")
     parser.add_argument("--processes", type=int, metavar="N", help="to verify with (default: the cores)")
     parser.add_argument("--hashes-only", action="store_true", help="do not decode records nor compare search columns")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     options = parser.parse_args(arguments)
     if options.receipt is not None or options.answer is not None:
-        return _run(lambda: _verify_artefact(options))
-    return _run(lambda: _verify_database(options))
+        return command.run(lambda: cli_artefact.verify(options))
+    return command.run(lambda: _verify_database(options))
 
 
 def record(arguments: Sequence[str]) -> int:
@@ -65,52 +63,16 @@ def record(arguments: Sequence[str]) -> int:
     parser.add_argument("index", type=int, metavar="N", help="the record's index, from 0")
     parser.add_argument("--receipt", action="store_true", help="print its receipt alone (C2SP tlog-proof)")
     options = parser.parse_args(arguments)
-    return _run(lambda: asyncio.run(_show(options.index, receipt_alone=options.receipt)))
+    return command.run(lambda: asyncio.run(_show(options.index, receipt_alone=options.receipt)))
 
 
 def ledger_init(arguments: Sequence[str]) -> int:
     """`medai ledger init [--origin O]`: the signing key, where there is none, and record 0."""
     parser = argparse.ArgumentParser(prog="medai ledger init", description="Begin a ledger: its key and record 0.")
     parser.add_argument("--origin", help="the log's name, for ever (default: <host>/<random>)")
+    parser.add_argument("--ml-dsa", action="store_true", help="also a second key, ML-DSA-44 (post-quantum)")
     options = parser.parse_args(arguments)
-    return _run(lambda: asyncio.run(_initialise(options.origin)))
-
-
-# -- one artefact
-
-
-def _verify_artefact(options: argparse.Namespace) -> int:
-    policy = Policy(logs=(_verifier(options.key),))
-    path: Path = options.receipt or options.answer
-    try:
-        with path.open("rb") as file:
-            saved = file.read(MAX_SAVED_BYTES + 1)
-    except OSError as error:
-        raise SettingInvalid(f"{path.name}: cannot be read ({error.strerror})") from error
-    if len(saved) > MAX_SAVED_BYTES:
-        raise SettingInvalid(f"{path.name}: larger than {MAX_SAVED_BYTES} bytes, which no receipt or answer is")
-    check = evidence.check_receipt if options.receipt is not None else evidence.check_answer
-    verdict = check(saved, policy)
-    if options.json:
-        _print(json.dumps({"exit_code": verdict.exit_code, "words": verdict.words, "steps": verdict.steps}))
-    else:
-        for step in verdict.steps:
-            _print(f"  {step}")
-        _print(verdict.words)
-    return verdict.exit_code
-
-
-def _verifier(given: str | None) -> note.Verifier:
-    """The key that was named, by its text or its file; else the public half of ours."""
-    if given is None:
-        return signing.load(places(os.environ).signing_key).verifier
-    text = given
-    with contextlib.suppress(OSError, ValueError, UnicodeDecodeError):
-        text = Path(given).read_text(encoding="utf-8").strip()
-    try:
-        return note.Verifier.parse(text)
-    except AuditError as error:
-        raise SettingInvalid(f"--key: neither a verifier key nor a file that holds one: {error}") from error
+    return command.run(lambda: asyncio.run(_initialise(options.origin, ml_dsa=options.ml_dsa)))
 
 
 # -- the whole database
@@ -120,29 +82,37 @@ def _verify_database(options: argparse.Namespace) -> int:
     if options.processes is not None and options.processes < 1:
         raise SettingInvalid("--processes: at least 1")
     where, settings = places(os.environ), ledger_settings(os.environ)
-    verifier = _verifier(options.key)
+    policy = None if options.policy is None else cli_artefact.policy_of(options.policy, options.key)
     if not os.path.exists(where.anchors):  # Path's own raises where it may not look
         # Not an error: the ledger is then unattested, which is the verdict. But a wrong path looks just the same.
         sys.stderr.write(f"medai: no anchor folder at {where.anchors}: set MEDAI_ANCHOR_FOLDER\n")
-    with _database(where) as database:
+    with command.database(where) as database:
+        open_reader = functools.partial(command.open_reader, database.reader_url, settings)
+        if policy is None:
+            verifier = command.verifier_of(options.key)
+        else:
+            verifier = asyncio.run(witnessed.first_key(open_reader, policy))
         report = asyncio.run(
             verification.verify(
-                functools.partial(_open_reader, database.reader_url, settings),
+                open_reader,
                 verifier,
-                FolderAnchor(where.anchors, (verifier,)).all(),
+                anchors_configured.together(where, publish_settings(os.environ), (verifier,), verifier.name),
                 processes=options.processes,
                 schema=not options.hashes_only,
             )
         )
+        if policy is not None:
+            report = asyncio.run(witnessed.judged(open_reader, report, policy))
+        schema = asyncio.run(command.schema_found(database.reader_url, settings))
+        report = verification.with_schema(report, schema)
     if options.json:
-        found = [{"class": f.fault, "first": f.first, "end": f.end, "message": f.message} for f in report.found]
-        _print(json.dumps({**_summary(report), "found": found}))
+        command.say(json.dumps({**_summary(report), "found": [findings.as_json(one) for one in report.found]}))
     else:
         for one in report.found[:20]:
-            _print(f"  {one.fault} in [{one.first}, {one.end}): {one.message}")
+            command.say(findings.as_text(one))
         if len(report.found) > 20:
-            _print(f"  ... and {len(report.found) - 20} more; --json lists them")
-        _print(report.words)
+            command.say(f"  ... and {len(report.found) - 20} more; --json lists them")
+        command.say(report.words)
     return report.exit_code
 
 
@@ -162,9 +132,9 @@ def _summary(report: verification.Report) -> dict[str, object]:
 async def _show(index: int, *, receipt_alone: bool) -> int:
     if index < 0:
         raise SettingInvalid("N: an index counts from 0")
-    async with _reader() as reader:
+    async with command.reading() as reader:
         stored = await reader.record(index)
-        published = await reader.checkpoint()
+        published = await reader.signed()
         proof = None
         if published is not None and index < published[0]:
             path = await tree.inclusion(reader, index, published[0])
@@ -172,23 +142,23 @@ async def _show(index: int, *, receipt_alone: bool) -> int:
                 receipt.Receipt(index=index, path=path, checkpoint=published[1].decode(), extra=stored.body)
             )
     if not receipt_alone:
-        _print(json.dumps(json.loads(stored.body), indent=2, ensure_ascii=False, sort_keys=True))
-        _print(f"leaf hash  {stored.leaf_hash.hex()}")
+        command.say(json.dumps(json.loads(stored.body), indent=2, ensure_ascii=False, sort_keys=True))
+        command.say(f"leaf hash  {stored.leaf_hash.hex()}")
     if proof is None:
         raise Unattested(f"record {index}: no signed checkpoint covers it yet; the next is at most seconds away")
     if receipt_alone:
         sys.stdout.write(proof)
     else:
         signed = checkpoint.parse(note.split(receipt.parse(proof).checkpoint)[0])
-        _print(f"included in the tree of {signed.size} records, root {signed.root.hex()}")
-        _print(f"\n{proof}")
+        command.say(f"included in the tree of {signed.size} records, root {signed.root.hex()}")
+        command.say(f"\n{proof}")
     return 0
 
 
 # -- the beginning
 
 
-async def _initialise(origin: str | None) -> int:
+async def _initialise(origin: str | None, *, ml_dsa: bool) -> int:
     where = places(os.environ)
     if where.signing_key.exists():
         signer = signing.load(where.signing_key)
@@ -196,101 +166,16 @@ async def _initialise(origin: str | None) -> int:
             raise SettingInvalid(f"--origin: the signing key that is there belongs to {signer.name}; name another file")
     else:
         signer = signing.create(where.signing_key, origin or genesis.default_origin())
-    async with _store_and_reader() as (store, reader):
-        await genesis.initialise(store, reader, signer, SystemClock())
-    _print(f"ledger {signer.name} begun; its verifier key, to be handed to auditors on a second channel:")
-    _print(str(signer.verifier))
+    if ml_dsa and not where.ml_dsa_key.exists():
+        signing.create_cosigner(where.ml_dsa_key, signer.name, cosignature.ALGORITHM_ML_DSA_44)
+    second = signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required)
+    async with command.writing() as (store, reader):
+        anchor = FolderAnchor(where.anchors, (signer.verifier,))
+        if not ml_dsa or (await reader.head()).size == 0:
+            await genesis.initialise(store, reader, signer, SystemClock(), anchor)
+    command.say(f"ledger {signer.name} begun; its verifier key, to be handed to auditors on a second channel:")
+    command.say(str(signer.verifier))
+    if second is not None:
+        command.say("and its second one, ML-DSA-44, which signs from the next start of the service on:")
+        command.say(str(second.verifier))
     return 0
-
-
-# -- what the commands share
-
-
-class Database(Struct, frozen=True, kw_only=True):
-    """Where the ledger's database is reached from here."""
-
-    writer_url: str
-    reader_url: str
-
-
-@contextlib.contextmanager
-def _database(where: Places) -> Iterator[Database]:
-    """The database of one's own, or the embedded one, which runs as long as somebody uses it."""
-    if where.database_url is not None:
-        assert where.reader_url is not None
-        yield Database(writer_url=where.database_url, reader_url=where.reader_url)
-        return
-    from audit.postgres import embedded
-
-    if not (where.home / "postgres").is_dir():
-        raise SettingInvalid(f"no ledger under {where.home}: run `make serve`, or set MEDAI_HOME or MEDAI_DATABASE_URL")
-    with embedded.using(where.home) as cluster:
-        yield Database(writer_url=cluster.writer_url, reader_url=cluster.reader_url)
-
-
-@contextlib.asynccontextmanager
-async def _reader() -> AsyncIterator[Reader]:
-    with _database(places(os.environ)) as database:
-        reader = _open_reader(database.reader_url, ledger_settings(os.environ))
-        try:
-            yield reader
-        finally:
-            await reader.close()
-
-
-@contextlib.asynccontextmanager
-async def _store_and_reader() -> AsyncIterator[tuple[Store, Reader]]:
-    settings = ledger_settings(os.environ)
-    with _database(places(os.environ)) as database:
-        store, reader = _open_store(database.writer_url, settings), _open_reader(database.reader_url, settings)
-        try:
-            yield store, reader
-        finally:
-            await store.close()
-            await reader.close()
-
-
-def _open_reader(url: str, settings: LedgerSettings) -> Reader:
-    from audit.postgres.reader import PostgresReader
-
-    return PostgresReader(
-        url,
-        connect_timeout_ms=settings.connect_timeout_ms,
-        statement_timeout_ms=settings.reader_statement_timeout_ms,
-        connections=settings.reader_connections,
-    )
-
-
-def _open_store(url: str, settings: LedgerSettings) -> Store:
-    from audit.postgres.store import PostgresStore
-
-    return PostgresStore(
-        url,
-        connect_timeout_ms=settings.connect_timeout_ms,
-        statement_timeout_ms=settings.statement_timeout_ms,
-        lock_timeout_ms=settings.lock_timeout_ms,
-    )
-
-
-def _print(line: str) -> int:
-    sys.stdout.write(line + "\n")
-    return 0
-
-
-@implements("REQ-DEP-014")
-def _run(command: Callable[[], int]) -> int:
-    """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
-    try:
-        return command()
-    except VerificationFailed as error:
-        return _complain(error, EXIT_ALTERED)
-    except Unattested as error:
-        return _complain(error, EXIT_UNATTESTED)
-    except (AuditError, LedgerUnavailable) as error:
-        return _complain(error, EXIT_USAGE)
-
-
-@implements("REQ-DEP-014")
-def _complain(error: AuditError, code: int) -> int:
-    sys.stderr.write(f"medai: {error.code}: {error}\n")
-    return code

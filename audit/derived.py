@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from audit.record import (
     Genesis,
+    KeyRotated,
     Outage,
     Outcome,
     Prediction,
     Record,
+    ReleaseActivated,
     Request,
     ServiceStarted,
     ServiceStopped,
@@ -75,10 +77,14 @@ def columns_of(entry: Record) -> tuple[Any, ...]:
             return _other("service_started", entry, release=entry.release, process_id=entry.process_id)
         case ServiceStopped():
             return _other("service_stopped", entry, process_id=entry.process_id)
+        case ReleaseActivated():
+            return _other("release_activated", entry, release=entry.release, process_id=entry.process_id)
         case Outage():
             return _other("outage", entry, process_id=entry.process_id)
         case Genesis():
             return _other("genesis", entry)
+        case KeyRotated():
+            return _other("key_rotated", entry)
 
 
 def _request(

@@ -96,20 +96,28 @@ def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
     assert proof.extra is not None  # leaf_of refuses a receipt without
     entry, members = record.decode(proof.extra), canonical.decode(proof.extra)
     steps.append(f"the receipt is for record {proof.index}, of kind {_kind(entry)}, leaf {leaf.hex()}")
+    if isinstance(entry, Prediction):
+        _require_released(entry)
+        _require_coherent(entry.finding)
+        steps.append("the record is of a finding that was to leave POST /infer with status 200, and is coherent")
     unattested: AuditError | None = None
+    opened: receipt.Opened | None
     try:
         opened = receipt.open_checkpoint(proof.checkpoint, policy)
         signed, signer = opened.checkpoint, f"signed by {opened.signed_by}"
+        witnessed = receipt.witnessed(policy, opened)
     except SignatureMissing as error:
-        unattested, signed, signer = error, _unsigned(proof), "signed by no key that was given"
-    steps.append(f"the checkpoint of {signed.origin} at size {signed.size} is {signer}")
+        opened, unattested, witnessed = None, error, "nor is any witness looked at"
+        signed, signer = _unsigned(proof), "signed by no key that was given"
+    steps.append(f"the checkpoint of {signed.origin} at size {signed.size} is {signer}; {witnessed}")
     receipt.require_included(proof, leaf, signed)
     steps.append(f"the path of {len(proof.path)} hashes leads from the record to the checkpoint's root")
-    words = f"included in the tree of {signed.size} records of {signed.origin} {signer}; not witnessed"
+    words = f"included in the tree of {signed.size} records of {signed.origin} {signer}; {witnessed}"
     try:
-        receipt.require_quorum(policy)
+        if opened is not None:
+            receipt.require_quorum(policy, opened)
     except Unattested as error:
-        unattested = unattested or error
+        unattested = error
     return _Proved(receipt=proof, record=entry, members=members, leaf=leaf, words=words, unattested=unattested)
 
 
@@ -138,9 +146,6 @@ def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
     steps.append("the answer's ledger index and leaf hash are the receipt's")
     if not isinstance(proved.record, Prediction):
         raise VerificationFailed(f"answer: its record is of kind {_kind(proved.record)}, not a prediction")
-    _require_released(proved.record)
-    _require_coherent(proved.record.finding)
-    steps.append("the record is of a finding that was to leave POST /infer with status 200, and is coherent")
     for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
         _require_same(name, answer.get(name), proved.members.get(name))
     steps.append("model, finding, input, quality and ids are those of the record")
@@ -167,7 +172,7 @@ def _require_released(entry: Prediction) -> None:
     for member, released in _RELEASED.items():
         recorded = getattr(entry, member)
         if recorded != released:
-            raise VerificationFailed(f"answer: its record's {member} is {recorded!r}, a finding's is {released!r}")
+            raise VerificationFailed(f"receipt: its record's {member} is {recorded!r}, a finding's is {released!r}")
 
 
 @implements("REQ-AUD-003")
@@ -180,15 +185,15 @@ def _require_coherent(finding: Finding) -> None:
     absent = [member for member in _MEASURED if getattr(finding, member) is None]
     if finding.decision == "abstain":
         if absent and len(absent) < len(_MEASURED):
-            raise VerificationFailed(f"answer: its finding abstains without {absent[0]}, with other measurements")
+            raise VerificationFailed(f"receipt: its finding abstains without {absent[0]}, with other measurements")
         if not finding.reasons:
-            raise VerificationFailed("answer: its finding abstains without a reason")
+            raise VerificationFailed("receipt: its finding abstains without a reason")
         return
     if finding.probability_ppm is None or finding.threshold_ppm is None or absent:
-        raise VerificationFailed(f"answer: its finding is {finding.decision} without {absent[0]}")
+        raise VerificationFailed(f"receipt: its finding is {finding.decision} without {absent[0]}")
     if (finding.decision == "positive") is not (finding.probability_ppm >= finding.threshold_ppm):
         raise VerificationFailed(
-            f"answer: its finding is {finding.decision} at probability_ppm {finding.probability_ppm}, "
+            f"receipt: its finding is {finding.decision} at probability_ppm {finding.probability_ppm}, "
             f"threshold_ppm {finding.threshold_ppm}"
         )
 

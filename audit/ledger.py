@@ -11,47 +11,24 @@ The life of a batch, and what a crash after each step leaves behind:
 
 import asyncio
 from typing import Final
+from uuid import UUID
 
-import msgspec
-
-from audit import acceptance, checkpoint, merkle, note, receipt, record
-from audit.errors import AuditError, CallerBehind, LedgerForked, LedgerUnavailable, RecordRefused
+from audit import acceptance, merkle, note, own_records, receipt, record, rotation, succession
+from audit.errors import AuditError, CallerBehind, DatabaseChanged, LedgerForked, LedgerUnavailable, RecordRefused
+from audit.keyring import Keyring
 from audit.merkle import BatchTree
+from audit.ongoing import Ongoing
 from audit.pending import Item, Pending
-from audit.ports import Anchor, Clock, Head, Observer, Outages, Proven, Reader, Store
-from audit.record import Outage, Outcome, Prediction, Record, Request
+from audit.ports import Anchor, Appended, Clock, Head, Keys, Observer, Outages, Proven, Reader, Store
+from audit.record import Prediction, Record, Request
+from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
+from audit.silent import Forgotten, Unobserved
 from traceability.marks import implements
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
 _EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
-
-
-class Unobserved:
-    """An observer that tells nobody."""
-
-    def flushed(self, *, records: int, commit_us: int) -> None:
-        """Nothing."""
-
-    def event(self, code: str, message: str) -> None:
-        """Nothing."""
-
-
-class Forgotten:
-    """Outages that no restart survives: for a ledger that is not told where to note them."""
-
-    def note(self, outage: Outage) -> None:
-        """Nothing."""
-
-    def left(self) -> tuple[Outage, ...]:
-        """None."""
-        return ()
-
-    def clear(self, outage: Outage) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+_CATCH_UPS: Final = 3  # reads of what others wrote, in one try of a batch
 
 
 class Ledger:
@@ -72,11 +49,14 @@ class Ledger:
         process_id: str,
         observer: Observer | None = None,
         outages: Outages | None = None,
+        keys: Keys | None = None,
+        second: note.NoteSigner | None = None,
     ) -> None:
+        """`signer` is or was the log's; `keys` gives the one that it was or will be rotated to; `second` signs, too."""
         self._store, self._reader, self._anchor = store, reader, anchor
-        self._signer, self._clock, self._settings = signer, clock, settings
+        self._clock, self._settings = clock, settings
+        self._keyring = Keyring(signer, keys, second)
         self._observer = observer or Unobserved()
-        self._process_id = process_id
         self._pending = Pending(
             max_records=settings.max_batch_records,
             max_bytes=settings.max_batch_bytes,
@@ -87,12 +67,11 @@ class Ledger:
         self._head = _EMPTY
         self._database: tuple[str | None, int] = (None, 0)
         self._signed: tuple[int, str] = (0, "")
+        self._is_anchoring = False
         self._flying: list[Item] = []
         self._down: str | None = "the ledger has not started"
         self._dead: str | None = None
-        self._outages = outages or Forgotten()
-        self._outage: Outage | None = None
-        self._noted: Outage | None = None
+        self._outage = Ongoing(outages or Forgotten(), process_id)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -101,11 +80,10 @@ class Ledger:
         Raises what `acceptance.accept` raises: then nothing was started.
         """
         await self._accept(None)
-        self._sign(self._head.size, merkle.frontier_root(self._head.size, self._head.frontier))
         await self._publish()
         self._down = None
-        for outage in await asyncio.to_thread(lambda: list(self._outages.left())):
-            self._add(outage)  # of processes that did not live to record it: the first append afterwards
+        for outage in await self._outage.left():
+            self._add(outage)  # the first append afterwards
         for work in (self._flush_forever(), self._keep_forever(), self._expire_forever()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -126,15 +104,8 @@ class Ledger:
         self._tasks = []
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
         await self._note_outage()
-        self._outages.close()
-        try:
-            if self._dead is None:
-                await self._publish()
-        except AuditError as error:
-            # The next start signs and anchors what this one could not.
-            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")
-
-    # -- audit.ports.Recorder
+        self._outage.close()
+        await self._anchor_the_last()
 
     async def append(self, entry: Record) -> Proven:
         """Durable, checked, signed and proved when it returns.
@@ -164,18 +135,17 @@ class Ledger:
 
     def refused(self, recorded_at_us: int) -> None:
         """A request was answered 503 because it could not be recorded: the next outage record counts it."""
-        self._begin_outage(recorded_at_us)
-        assert self._outage is not None
-        self._outage = msgspec.structs.replace(
-            self._outage, refused=self._outage.refused + 1, recorded_at_us=recorded_at_us, to_us=recorded_at_us
-        )
+        self._outage.refuse(recorded_at_us)
 
     @property
     def size(self) -> int:
         """The tree size that this process has checked."""
         return self._head.size
 
-    # -- flushing
+    @property
+    def keys(self) -> KeyHistory:
+        """The log's keys as this process knows them; a rotation is known at the next append, or within a second."""
+        return self._keyring.history
 
     async def _flush_forever(self) -> None:
         while self._dead is None:
@@ -192,7 +162,7 @@ class Ledger:
                 return await self._commit(batch)
             except RecordRefused as error:
                 if len(batch) == 1:
-                    self._recorded(batch[0].record)  # an outage that was recorded before its note was cleared
+                    self._outage.recorded(batch[0].record)  # an outage that was recorded before its note was cleared
                     return batch[0].fail(error)
                 await self._settle(batch[: len(batch) // 2])
                 return await self._settle(batch[len(batch) // 2 :])
@@ -201,7 +171,7 @@ class Ledger:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, self._settings.retry_last_ms / 1000)
             except AuditError as error:
-                return self._die(f"{error.code}: {error}")
+                return self.halt(f"{error.code}: {error}")
         return None
 
     async def _commit(self, batch: list[Item]) -> None:
@@ -211,11 +181,7 @@ class Ledger:
                 raise LedgerForked(self._dead)
             started = loop.time()
             ids, bodies = [item.event_id for item in batch], [item.body for item in batch]
-            try:
-                answer = await self._store.append(self._head.size, ids, bodies)
-            except CallerBehind:
-                self._head = await acceptance.extend(self._reader, self._head)
-                answer = await self._store.append(self._head.size, ids, bodies)
+            answer = await self._appended(ids, bodies)
             leaves = tuple(item.leaf for item in batch)
             if answer.first >= self._head.size:
                 after = acceptance.check_append(self._head, leaves, answer)
@@ -228,29 +194,42 @@ class Ledger:
             self._hand_out(item, index, after, signed)
         self._rise()
 
+    async def _appended(self, ids: list[UUID], bodies: list[bytes]) -> Appended:
+        """What the store answers, after reading what it does not give back. Requires the turn."""
+        for _ in range(_CATCH_UPS):
+            try:
+                return await self._store.append(self._head.size, ids, bodies, timeline=self._database[1])
+            except CallerBehind:
+                await self._catch_up()
+            except DatabaseChanged:
+                await self._check_anew()
+        raise LedgerUnavailable("ledger: others write faster than this process can read what they wrote")
+
+    async def _catch_up(self) -> None:
+        """The head is what others made of it since, and a key that they rotated to signs from there on.
+
+        Where that key is not at hand (`KeyMissing`), nothing has changed: no tree is signed by the wrong one.
+        """
+        head = await acceptance.extend(self._reader, self._head)
+        found = await succession.follow(self._reader, self._keyring.history, self._head.size, head.size)
+        self._use(found.history)
+        self._head = head
+
+    def _use(self, history: KeyHistory) -> None:
+        self._anchor.trust(history.verifiers)
+        if self._keyring.use(history):
+            self._observer.event("key_rotated", f"the log's key is now {rotation.shown(history.current.key)}")
+
     @implements("REQ-LED-012")
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
-        self._recorded(item.record)
+        self._outage.recorded(item.record)
         if item.abandoned and isinstance(item.record, Prediction | Request):
-            self._add(self._replaced(item.record, index))
-
-    def _replaced(self, entry: Prediction | Request, index: int) -> Outcome:
-        """The answer of this record was replaced before it became durable."""
-        return Outcome(
-            format=record.FORMAT,
-            event_id=record.new_event_id(),
-            recorded_at_us=self._clock.now_us(),
-            of_index=index,
-            request_id=entry.request_id,
-            outcome="answer_replaced",
-            bytes_sent=0,
-        )
+            self._add(own_records.replaced(item.record, index, self._clock.now_us()))
 
     def _sign(self, size: int, root: bytes) -> str:
-        text = checkpoint.format(checkpoint.Checkpoint(origin=self._signer.name, size=size, root=root))
-        signed = note.sign(text, (self._signer,))
+        signed = self._keyring.sign(size, root)
         if size >= self._signed[0]:
             self._signed = (size, signed)
         return signed
@@ -264,54 +243,30 @@ class Ledger:
         except LedgerUnavailable as error:
             self._observer.event("unavailable", f"a record of kind {type(entry).__name__} was dropped: {error}")
 
-    # -- when the database is away, and when it lies
-
     def _fall(self, reason: str) -> None:
         """No record can be taken: whatever was not yet sent is refused at once."""
         if self._down is None:
             self._down = reason
             self._observer.event("unavailable", reason)
-            self._begin_outage(self._clock.now_us())
+            self._outage.begin(self._clock.now_us())
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
     @implements("REQ-LED-019")
     def _rise(self) -> None:
-        """Records are taken again; the outage, if there was one, is the first of them."""
+        """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
+        if self._is_anchoring:
+            return
         if self._down is not None:
             self._down = None
             self._observer.event("recovered", "records are taken again")
-        if self._outage is not None:
-            now_us = self._clock.now_us()
-            self._add(msgspec.structs.replace(self._outage, recorded_at_us=now_us, to_us=now_us))
-            self._outage = None
-
-    @implements("REQ-LED-019")
-    def _begin_outage(self, from_us: int) -> None:
-        if self._outage is None:
-            self._outage = Outage(
-                format=record.FORMAT,
-                event_id=record.new_event_id(),
-                recorded_at_us=from_us,
-                process_id=self._process_id,
-                from_us=from_us,
-                to_us=from_us,
-                refused=0,
-            )
+        if (outage := self._outage.end(self._clock.now_us())) is not None:
+            self._add(outage)
 
     async def _note_outage(self) -> None:
-        """Keep on disk what is not on record, so that a restart in the middle of an outage does not lose it."""
-        if self._outage is None or self._outage == self._noted:
-            return
-        noted = self._outage
         try:
-            await asyncio.to_thread(self._outages.note, noted)
-            self._noted = noted
+            await self._outage.note()
         except LedgerUnavailable as error:
             self._observer.event("unavailable", str(error))
-
-    def _recorded(self, entry: Record) -> None:
-        if isinstance(entry, Outage):
-            self._outages.clear(entry)
 
     async def _expire_forever(self) -> None:
         while True:
@@ -329,11 +284,13 @@ class Ledger:
             self._fall("a commit takes longer than the deadline")
 
     @implements("REQ-LED-011")
-    def _die(self, reason: str) -> None:
+    def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
             self._dead = reason
             self._observer.event("forked", reason)
+            # Callers hold what was signed: whoever starts next is to be held to it as well.
+            self._tasks.append(asyncio.create_task(self._anchor_the_last()))
         refusal = LedgerUnavailable("ledger: the database contradicts what this process knows")
         for item in self._flying:
             item.fail(refusal)
@@ -342,9 +299,7 @@ class Ledger:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """None of the ledger's tasks ends by itself; one that does was ended by a fault of ours: fail closed."""
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self._die(f"internal: {type(fault).__name__}")
-
-    # -- keeping: readiness, other processes' records, anchors
+            self.halt(f"internal: {type(fault).__name__}")
 
     async def _keep_forever(self) -> None:
         while self._dead is None:
@@ -355,30 +310,52 @@ class Ledger:
             except LedgerUnavailable as error:
                 self._fall(str(error))
             except AuditError as error:
-                self._die(f"{error.code}: {error}")
+                self.halt(f"{error.code}: {error}")
 
     async def _keep(self) -> None:
-        readiness = await self._store.ready()
+        within_s = self._settings.probe_timeout_ms / 1000
+        # A server that is paused answers nothing, and the statement itself may take longer than anybody should wait.
+        late = asyncio.get_running_loop().call_later(within_s, self._fall, f"database: no answer within {within_s} s")
+        try:
+            readiness = await self._store.ready()
+        finally:
+            late.cancel()
         acceptance.require_usable(readiness)
-        another = (readiness.system_identifier, readiness.timeline) != self._database
+        database = (readiness.system_identifier, readiness.timeline)
         # A commit that is under way says more of the same database than this could. Under load one always is: what
         # was signed is anchored all the same.
-        if another or not (self._flying and self._turn.locked()):
+        if database != self._database or not (self._flying and self._turn.locked()):
             async with self._turn:
-                if another:
-                    self._observer.event("timeline_changed", "the database is another one: checking it")
-                    await self._accept(self._head)
+                if database != self._database:  # else an append has met it meanwhile, and checked it
+                    await self._check_anew()
                 elif readiness.size > self._head.size and not self._flying:
-                    self._head = await acceptance.extend(self._reader, self._head)
+                    await self._catch_up()
         await self._publish()
         if self._down is not None and not self._flying:
             self._rise()
 
+    async def _check_anew(self) -> None:
+        """After a failover or a restore, before anything is written: is it still our log? Requires the turn."""
+        self._observer.event("timeline_changed", "the database is another one: checking it")
+        await self._accept(self._head)
+
     async def _accept(self, known: Head | None) -> None:
-        accepted = await acceptance.accept(self._store, self._reader, self._anchor, self._signer.verifier, known=known)
-        self._database = (accepted.system_identifier, accepted.timeline)
+        verifier = self._keyring.given.verifier
+        accepted = await acceptance.accept(self._store, self._reader, self._anchor, verifier, known=known)
         if known is None:
+            self._use(accepted.keys)
             self._head = accepted.head
+            self._attest(accepted.signed)
+        self._database = (accepted.system_identifier, accepted.timeline)
+
+    def _attest(self, signed: str | None) -> None:
+        """The head is signed: by whoever wrote it, or now. Where it is the last that a retired key signs, and that
+        key is gone, the next append's checkpoint covers it."""
+        size = self._head.size
+        if signed is not None:
+            self._signed = (size, signed)
+        elif self._keyring.can_sign(size):
+            self._sign(size, merkle.frontier_root(size, self._head.frontier))
 
     @implements("REQ-LED-014")
     async def _publish(self) -> None:
@@ -387,5 +364,18 @@ class Ledger:
         if size == 0:
             return
         identifier, timeline = self._database
+        self._is_anchoring = True  # and stays so where it fails
         await asyncio.to_thread(self._anchor.put, signed, system_identifier=identifier, timeline=timeline)
-        await self._store.publish(size, signed.encode())
+        self._is_anchoring = False
+        self._observer.anchored("folder", size)
+        if self._dead is None:
+            kept = await acceptance.publish(self._store, self._reader, self.keys, size, signed)
+            if self._signed[0] == size:  # and nothing was signed meanwhile
+                self._signed = (size, kept)
+
+    async def _anchor_the_last(self) -> None:
+        try:
+            await self._publish()
+        except AuditError as error:
+            # The next start signs and anchors what this one could not, if the database still has it.
+            self._observer.event("unavailable", f"the last checkpoint is not anchored: {error}")

@@ -4,14 +4,21 @@ It passes the same contract suite. What differs is that nothing is durable, and 
 the whole schema (`record.decode`) where the database looks only at what it derives.
 """
 
+import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Literal
 from uuid import UUID
 
-from audit import chain, merkle, record
+import msgspec
+
+from audit import chain, memory_rows, merkle, record
+from audit.checkpoint import MAX_SIZE
 from audit.derived import COLUMNS, columns_of
 from audit.errors import (
     CallerBehind,
+    DatabaseChanged,
+    LeaseLost,
     LedgerExists,
     LedgerForked,
     LedgerNotInitialised,
@@ -20,14 +27,17 @@ from audit.errors import (
     NotFound,
     RecordRefused,
 )
-from audit.packed import TILE, Tile, line
-from audit.ports import Appended, Batch, Head, Readiness, Row, Stored, Unclosed
-from audit.record import Genesis, Record, Window
+from audit.extent import Extent
+from audit.packed import TILE, Tile
+from audit.ports import Appended, Batch, Cosigned, Head, Lease, Readiness, Row, Stored, Unclosed
+from audit.record import Genesis, KeyRotated, Record, Window
 
 MAX_BATCH_RECORDS: Final = 1_024
 MAX_BEHIND: Final = 65_536
 MAX_LEAF_HASHES: Final = 65_536
 MAX_WINDOWS: Final = 10_000
+MAX_ROTATIONS: Final = 256
+MAX_LEASE_MS: Final = 3_600_000
 
 Failure = Literal["before", "after"]
 """When an append fails: before anything is stored, or after all of it is."""
@@ -39,10 +49,16 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.stored: list[Stored] = []
         self.entries: list[Record] = []
+        self.columns: list[memory_rows.Columns] = []
+        """The search columns of each record."""
         self.places: dict[UUID, int] = {}
         self.batches: list[Batch] = []
         self.subtrees: dict[tuple[int, int], bytes] = {}
         self.checkpoints: dict[int, bytes] = {}
+        self.cosigned: list[Cosigned] = []
+        self.leases: dict[str, tuple[UUID, int, int]] = {}
+        """name -> holder, term and when it ends, in `now_ms`."""
+        self.now_ms: Callable[[], int] = _now_ms
         self.appends = 0
         """How many appends were asked for, failed ones included."""
         self.failures: list[Failure] = []
@@ -77,7 +93,14 @@ class MemoryStore:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         database = self._database
         database.appends += 1
         if database.before_append is not None:
@@ -86,6 +109,8 @@ class MemoryStore:
         failure = database.failures.pop(0) if database.failures else None
         if failure == "before":
             raise LedgerUnavailable("database: this append was told to fail before it stored anything")
+        if timeline not in (None, database.readiness.timeline):
+            raise DatabaseChanged(f"database: on timeline {database.readiness.timeline}, not {timeline}")
         appended = _append(database, known_size, event_ids, records)
         if failure == "after":
             raise LedgerUnavailable("database: this append was told to fail after it stored everything")
@@ -97,6 +122,38 @@ class MemoryStore:
             raise RecordRefused(f"ledger: no batch ends at size {size}")
         if self._database.checkpoints.setdefault(size, checkpoint) != checkpoint:
             raise RecordRefused(f"ledger: another checkpoint of size {size} is published")
+
+    async def lease(self, name: str, holder: UUID, ttl_ms: int) -> Lease:
+        self._database.require_reachable()
+        if not name or not 1 <= ttl_ms <= MAX_LEASE_MS:
+            raise RecordRefused(f"ledger: expected a lease's name, a holder and 1 to {MAX_LEASE_MS} ms")
+        now_ms = self._database.now_ms()
+        had, term, until_ms = self._database.leases.get(name, (holder, 0, now_ms))
+        held = had == holder or until_ms <= now_ms
+        if held:
+            term, until_ms = term + (until_ms <= now_ms), now_ms + ttl_ms
+            self._database.leases[name] = (holder, term, until_ms)
+        return Lease(name=name, holder=holder, term=term, held=held, remaining_ms=until_ms - now_ms)
+
+    async def release(self, name: str, holder: UUID) -> None:
+        self._database.require_reachable()
+        had, term, until_ms = self._database.leases.get(name, (None, 0, 0))
+        if had == holder:
+            self._database.leases[name] = (holder, term, min(until_ms, self._database.now_ms()))
+
+    async def cosign(self, lease: Lease, cosigned: Cosigned) -> None:
+        database = self._database
+        database.require_reachable()
+        holder, term, until_ms = database.leases.get(lease.name, (None, 0, 0))
+        if (holder, term) != (lease.holder, lease.term) or until_ms <= database.now_ms():
+            raise LeaseLost("ledger: the lease is not, or no longer, held")
+        if cosigned.size not in database.checkpoints:
+            raise RecordRefused(f"ledger: no signed checkpoint of size {cosigned.size} is published")
+        newest = next((one for one in reversed(database.cosigned) if one.size == cosigned.size), None)
+        digest = hashlib.sha256(cosigned.policy).digest()
+        numbered = msgspec.structs.replace(cosigned, version=newest.version if newest else 0, policy_sha256=digest)
+        if numbered != newest:
+            database.cosigned.append(msgspec.structs.replace(numbered, version=numbered.version + 1))
 
     async def ready(self) -> Readiness:
         self._database.require_reachable()
@@ -113,6 +170,10 @@ class MemoryStore:
         """Nothing to give back."""
 
 
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
 def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
     """The steps of `ledger.append`, in its order."""
     if known_size < 0 or not 0 < len(records) == len(event_ids) <= MAX_BATCH_RECORDS:
@@ -124,6 +185,8 @@ def _append(database: MemoryDatabase, known_size: int, event_ids: Sequence[UUID]
     first = head.size if again is None else again.first
     if first - known_size > MAX_BEHIND:
         raise CallerBehind(f"ledger: the caller knows {known_size} records, more than {MAX_BEHIND} fewer than {first}")
+    if any(isinstance(entry, KeyRotated) for entry in database.entries[known_size:first]):
+        raise CallerBehind(f"ledger: the log's key was rotated after the {known_size} records that the caller knows")
     batch = again if again is not None else _store(database, head, event_ids, records)
     before = database.head_at(first)
     return Appended(
@@ -165,6 +228,7 @@ def _store(database: MemoryDatabase, head: Head, event_ids: Sequence[UUID], reco
         database.stored.append(Stored(index=index, event_id=event_id, body=body, leaf_hash=leaf))
         _complete(database, index + 1)
     database.entries += entries
+    database.columns += [columns_of(entry) for entry in entries]
     batch = Batch(
         first=head.size,
         size=head.size + len(records),
@@ -201,11 +265,6 @@ def _complete(database: MemoryDatabase, size: int) -> None:
         height += 8
 
 
-def _chosen(entry: Record, columns: Sequence[str]) -> list[str | int | None]:
-    derived = dict(zip(COLUMNS, columns_of(entry), strict=True))
-    return [derived[name] for name in columns]
-
-
 class MemoryReader:
     """Implements `audit.ports.Reader` over a `MemoryDatabase`."""
 
@@ -222,17 +281,29 @@ class MemoryReader:
 
     async def record(self, index: int) -> Stored:
         self._database.require_reachable()
-        if not 0 <= index < len(self._database.stored):
+        found = memory_rows.within(self._database.stored, self._database.columns, index, index + 1)
+        if not found:
             raise NotFound(f"ledger: no record {index}")
-        return self._database.stored[index]
+        return found[0][0]
 
     async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
         self._database.require_reachable()
-        return [one.leaf_hash for one in self._database.stored[first:end]][:MAX_LEAF_HASHES]
+        found = memory_rows.within(self._database.stored, self._database.columns, first, end)
+        return [one.leaf_hash for one, _ in found][:MAX_LEAF_HASHES]
 
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()
         return {place: self._database.subtrees[place] for place in wanted if place in self._database.subtrees}
+
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        self._database.require_reachable()
+        return [b"".join(self._hashes(*stretch)) for stretch in stretches]
+
+    def _hashes(self, height: int, first: int, end: int) -> list[bytes]:
+        if height == 0:
+            return [one.leaf_hash for one in self._database.stored[first:end]]
+        subtrees = self._database.subtrees
+        return [subtrees[height, at] for at in range(first, end) if (height, at) in subtrees]
 
     async def records(self, first: int, end: int) -> AsyncIterator[Stored]:
         self._database.require_reachable()
@@ -244,30 +315,19 @@ class MemoryReader:
     ) -> AsyncIterator[list[Row]]:
         self._database.require_reachable()
         for at in range(first, end, count):
-            both = zip(self._database.stored, self._database.entries, strict=True)
-            page = [pair for pair in both if at <= pair[0].index < min(at + count, end)]
-            yield [
-                (one.index, str(one.event_id), one.body, one.leaf_hash, *_chosen(entry, columns)) for one, entry in page
-            ]
+            found = memory_rows.within(self._database.stored, self._database.columns, at, min(at + count, end))
+            yield [memory_rows.row(one, said, columns) for one, said in found]
 
     async def tiles(self, first: int, end: int, columns: Sequence[str]) -> AsyncIterator[list[Tile]]:
         self._database.require_reachable()
         for at in range(first, end, TILE):
-            upto = min(at + TILE, end)
-            stored, entries = self._database.stored[at:upto], self._database.entries[at:upto]
-            tile = Tile(
-                first=at,
-                indices=b"".join(one.index.to_bytes(8) for one in stored),
-                lengths=b"".join((len(one.body) + 1).to_bytes(4) for one in stored),
-                bodies=b"\x00".join(one.body for one in stored),
-                leaves=b"".join(one.leaf_hash for one in stored),
-                lines=b"\n".join(line(entry) for entry in entries) if columns else b"",
-            )
-            yield [tile]
+            found = memory_rows.within(self._database.stored, self._database.columns, at, min(at + TILE, end))
+            yield [memory_rows.tile(at, found, columns)]
 
     async def batches(self, first: int, end: int) -> list[Batch]:
         self._database.require_reachable()
-        return [batch for batch in self._database.batches if first < batch.size <= end]
+        found = [batch for batch in self._database.batches if first < batch.size <= end]
+        return sorted(found, key=lambda batch: batch.size)
 
     async def batch_before(self, size: int) -> Batch:
         self._database.require_reachable()
@@ -276,10 +336,25 @@ class MemoryReader:
             raise NotFound(f"ledger: no batch ends at size {size} or before")
         return before[-1]
 
+    async def extent(self) -> Extent:
+        database = self._database
+        database.require_reachable()
+        return memory_rows.extent(
+            database.stored,
+            database.batches,
+            database.subtrees.items(),
+            [*database.checkpoints.items(), *((one.size, one.checkpoint) for one in database.cosigned)],
+        )
+
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()
         subtrees = self._database.subtrees.items()
         return {place: hash_ for place, hash_ in subtrees if first < (place[1] + 1) << place[0] <= end}
+
+    async def rotations(self, first: int, end: int) -> list[Stored]:
+        self._database.require_reachable()
+        found = memory_rows.within(self._database.stored, self._database.columns, first, end)
+        return [one for one, columns in found if columns[0] == "key_rotated"][:MAX_ROTATIONS]
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         self._database.require_reachable()
@@ -292,8 +367,21 @@ class MemoryReader:
         return Unclosed(windows=tuple(one for one in looked if one.index not in closed), upto=upto)
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
+        attested = [one for one in await self.cosigned(0, MAX_SIZE, MAX_LEAF_HASHES) if one.attested]
+        return (attested[0].size, attested[0].checkpoint) if attested else await self.signed()
+
+    async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
+        self._database.require_reachable()
+        found = [one for one in self._database.cosigned if first < one.size <= end]
+        return sorted(found, key=lambda one: (one.size, one.version), reverse=True)[:count]
+
+    async def signed(self) -> tuple[int, bytes] | None:
         self._database.require_reachable()
         return max(self._database.checkpoints.items(), default=None)
+
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        self._database.require_reachable()
+        return min((each for each in self._database.checkpoints.items() if each[0] >= size), default=None)
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
         self._database.require_reachable()

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from audit.errors import ConsistencyInvalid, InclusionInvalid
+from audit.errors import AuditError, ConsistencyInvalid, InclusionInvalid, Malformed
 from traceability.marks import implements
 
 Hash = bytes
@@ -19,6 +19,7 @@ Node = Callable[[int, int], bytes]
 """(height, index) -> hash of that perfect subtree."""
 
 HASH_BYTES: Final = 32
+MAX_SIZE: Final = 2**63 - 1  # what a PostgreSQL bigint and the 64 levels of C2SP tlog-tiles can count
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()  # RFC 6962 section 2.1: MTH({}) = SHA-256()
 
 _sha256 = hashlib.sha256
@@ -37,7 +38,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
-    """The root of the tree whose leaf hashes these are, in order; `EMPTY_ROOT` for none."""
+    """The root of the tree whose leaf hashes these are, in order; `EMPTY_ROOT` for none.
+
+    Raises `Malformed` for anything but a sequence of hashes.
+    """
+    _require_hashes(Malformed, "root", leaf_hashes)
     return frontier_root(len(leaf_hashes), extend(0, (), leaf_hashes))
 
 
@@ -134,12 +139,14 @@ class BatchTree:
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """The leaf is record `index` of the tree of `size` under `root`. RFC 9162 section 2.1.3.2.
 
-    Raises `InclusionInvalid` otherwise.
+    Raises `InclusionInvalid` otherwise, also for what is no count, no hash and no sequence of hashes.
     """
+    _require_counts(InclusionInvalid, "inclusion", index, size)
+    _require_hashes(InclusionInvalid, "inclusion", (leaf_hash, root))
+    _require_hashes(InclusionInvalid, "inclusion", path)
     # 1. index is within the tree.
-    if not 0 <= index < size:
+    if index >= size:
         raise InclusionInvalid(f"inclusion: index {index} is not in a tree of {size}")
-    _require_hashes(InclusionInvalid, "inclusion", leaf_hash, root, *path)
     # 2.-4. Fold the path, left or right as the index says; the last node of a level may have no sibling.
     fn, sn, folded = index, size - 1, leaf_hash
     for sibling in path:
@@ -163,16 +170,21 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
     """The tree of `new_size` holds the tree of `old_size` as its beginning. RFC 9162 section 2.1.4.2.
 
-    The empty tree begins every tree. Raises `ConsistencyInvalid` otherwise.
+    The empty tree begins every tree. Raises `ConsistencyInvalid` otherwise, also for what is no count, no hash
+    and no sequence of hashes.
     """
-    if not 0 <= old_size <= new_size:
+    _require_counts(ConsistencyInvalid, "consistency", old_size, new_size)
+    _require_hashes(ConsistencyInvalid, "consistency", path)
+    if old_size > new_size:
         raise ConsistencyInvalid(f"consistency: sizes {old_size} and {new_size} are not in order")
     for size, claimed in ((old_size, old_root), (new_size, new_root)):
         if size == 0 and claimed != EMPTY_ROOT:
             raise ConsistencyInvalid("consistency: the root of an empty tree is SHA-256 of nothing")
     if old_size != new_size:
-        _require_hashes(ConsistencyInvalid, "consistency", old_root, new_root, *path)
-    elif old_root != new_root:
+        _require_hashes(ConsistencyInvalid, "consistency", (old_root, new_root))
+    elif not isinstance(old_root, bytes) or not isinstance(new_root, bytes) or old_root != new_root:
+        # One tree is consistent with itself whatever its root: so say the vectors of transparency-dev/merkle, one of
+        # which has roots of 12 bytes. That a root is one of ours is for the checkpoint to say that states it.
         raise ConsistencyInvalid(f"consistency: two roots for one size, {old_size}")
     if old_size in (0, new_size):
         if path:
@@ -304,6 +316,14 @@ def _require_frontier(size: int, frontier: Frontier) -> None:
         raise ValueError(f"a tree of {size} does not have a frontier of {len(frontier)} hashes")
 
 
-def _require_hashes(error: type[InclusionInvalid] | type[ConsistencyInvalid], what: str, *hashes: bytes) -> None:
-    if any(len(value) != HASH_BYTES for value in hashes):
+def _require_counts(error: type[AuditError], what: str, *counts: int) -> None:
+    """Integers and nothing that only behaves like one; bounded, so that no message is as long as its number."""
+    if any(type(count) is not int or not 0 <= count <= MAX_SIZE for count in counts):
+        raise error(f"{what}: an index or size is an integer from 0 to {MAX_SIZE}")
+
+
+def _require_hashes(error: type[AuditError], what: str, hashes: Sequence[bytes]) -> None:
+    if not isinstance(hashes, Sequence) or isinstance(hashes, str | bytes | bytearray | memoryview):
+        raise error(f"{what}: expected a sequence of hashes")
+    if any(not isinstance(value, bytes) or len(value) != HASH_BYTES for value in hashes):
         raise error(f"{what}: every hash has {HASH_BYTES} bytes")

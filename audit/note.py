@@ -1,4 +1,4 @@
-"""Signed notes (C2SP signed-note) and their Ed25519 keys.
+"""Signed notes (C2SP signed-note) and their Ed25519 keys. Those of cosigners are in `audit.cosignature`.
 
 A note is a text that ends in a newline, an empty line, and one or more signature lines. The text means
 nothing until `open` has returned it. Keys are text: verifier keys `NAME+ID+BASE64` (vkey), and signing keys
@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,6 +29,9 @@ MAX_NOTE_BYTES: Final = 1024 * 1024  # 100 signatures of nearly 5 kB (post-quant
 _FIELD_PRIME: Final = 2**255 - 19  # RFC 8032 section 5.1
 _DASH: Final = "\N{EM DASH} "
 _control = re.compile("[\x00-\x09\x0b-\x1f]").search  # ASCII control characters but newline
+
+
+Key = TypeVar("Key")
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -51,38 +54,60 @@ class Note(Struct, frozen=True, kw_only=True):
     unverified: tuple[Signature, ...]
 
 
+class NoteVerifier(Protocol):
+    """A known key: `Verifier` here, or that of a cosigner (`audit.cosignature`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key_hash(self) -> bytes:
+        """The key's id: name and id together say which key and algorithm signed."""
+
+    @property
+    def public_key(self) -> bytes: ...
+
+    def verify(self, text: bytes, signature: bytes) -> None:
+        """Returns where the signature is this key's over `text`. Raises `SignatureInvalid` otherwise."""
+
+
+class NoteSigner(Protocol):
+    """What can sign a note: `Signer` here, or a log's second key (`audit.cosignature.LogSigner`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def verifier(self) -> NoteVerifier: ...
+
+    def sign(self, text: bytes) -> bytes: ...
+
+
 class Verifier:
-    """The public half of a key: its name, its id and what it verifies."""
+    """The public half of an Ed25519 key: its name, its id and what it verifies."""
 
     __slots__ = ("_key", "key_hash", "name", "public_key")
 
     def __init__(self, name: str, public_key: bytes) -> None:
         """Raises `Malformed` where the name or the encoding of the key is not one."""
         require_name(name)
-        # RFC 8032 section 5.1.3: a y-coordinate beyond the prime is not an encoding of a point.
-        y = int.from_bytes(public_key, "little") & (1 << 255) - 1
-        if len(public_key) != KEY_BYTES or y >= _FIELD_PRIME:
-            raise Malformed(f"verifier key: not the {KEY_BYTES} bytes of an Ed25519 public key")
+        self._key = ed25519_public_key(public_key)
         self.name: Final = name
         self.public_key: Final = public_key
         self.key_hash: Final = key_id(name, public_key)
-        self._key = Ed25519PublicKey.from_public_bytes(public_key)
 
     @classmethod
     def parse(cls, vkey: str) -> "Verifier":
         """The key that `vkey` names. Raises `Malformed`, also where its id is not that of its key."""
-        name, _, rest = vkey.partition("+")
-        key_hex, _, key64 = rest.partition("+")
-        algorithm, public_key = _algorithm(decode_base64(key64, "verifier key"))
-        if algorithm != ALGORITHM_ED25519:
+        parts = split_vkey(vkey)
+        if parts.algorithm != ALGORITHM_ED25519:
             raise Malformed("verifier key: expected algorithm 1, Ed25519")
-        verifier = cls(name, public_key)
-        _require_id(key_hex, verifier.key_hash, "verifier key")
+        verifier = cls(parts.name, parts.key)
+        parts.require_id(verifier.key_hash)
         return verifier
 
     def __str__(self) -> str:
-        encoded = base64.b64encode(ALGORITHM_ED25519 + self.public_key).decode("ascii")
-        return f"{self.name}+{self.key_hash.hex()}+{encoded}"
+        return vkey(self.name, ALGORITHM_ED25519, self.public_key)
 
     def __repr__(self) -> str:
         return f"Verifier({str(self)!r})"
@@ -121,17 +146,11 @@ class Signer:
     @classmethod
     def parse(cls, skey: str) -> "Signer":
         """The key that `skey` holds. Raises `Malformed`, without repeating any of it."""
-        private, _, rest = skey.partition("+")
-        key, _, rest = rest.partition("+")
-        name, _, rest = rest.partition("+")
-        key_hex, _, key64 = rest.partition("+")
-        if (private, key) != ("PRIVATE", "KEY"):
-            raise Malformed("signing key: expected PRIVATE+KEY+NAME+ID+BASE64")
-        algorithm, seed = _algorithm(decode_base64(key64, "signing key"))
-        if algorithm != ALGORITHM_ED25519:
+        parts = split_skey(skey)
+        if parts.algorithm != ALGORITHM_ED25519:
             raise Malformed("signing key: expected algorithm 1, Ed25519")
-        signer = cls(name, seed)
-        _require_id(key_hex, signer.verifier.key_hash, "signing key")
+        signer = cls(parts.name, parts.key)
+        parts.require_id(signer.verifier.key_hash)
         return signer
 
     @property
@@ -141,8 +160,7 @@ class Signer:
     @property
     def skey(self) -> str:
         """The secret as text. Whoever reads it can sign as this key."""
-        encoded = base64.b64encode(ALGORITHM_ED25519 + self._seed).decode("ascii")
-        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_hash.hex()}+{encoded}"
+        return skey(self.verifier, ALGORITHM_ED25519, self._seed)
 
     def __repr__(self) -> str:
         return f"Signer({str(self.verifier)!r})"
@@ -152,17 +170,18 @@ class Signer:
 
 
 @implements("REQ-LED-026")
-def sign(text: str, signers: Iterable[Signer]) -> str:
+def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     """The note of `text` with a signature line of each signer, in order.
 
-    Raises `Malformed` where the text does not end in a newline, or holds what a note must not.
+    Raises `Malformed` where the text does not end in a newline, or holds what a note must not, and `SettingInvalid`
+    for what cannot sign.
     """
-    if not text.endswith("\n"):
+    if not isinstance(text, str) or not text.endswith("\n"):
         raise Malformed("note: a text ends in a newline")
     body = _require_text(text)
     lines = [
         Signature(name=signer.name, key_id=signer.verifier.key_hash, signature=signer.sign(body)).line
-        for signer in signers
+        for signer in _all_that(signers, "sign")
     ]
     if not lines:
         raise Malformed("note: at least one signer")
@@ -170,16 +189,17 @@ def sign(text: str, signers: Iterable[Signer]) -> str:
 
 
 @implements("REQ-AUD-010")
-def open(note: str | bytes, verifiers: Sequence[Verifier]) -> Note:  # noqa: A001  # the specification's verb
-    """The note, verified by at least one of `verifiers`.
+def open(text: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa: A001  # the specification's verb
+    """The note whose text with its signatures this is, verified by at least one of `verifiers`.
 
     Signatures of unknown keys are ignored, also where they share a name or an id (not both) with a known
     one. Raises `Malformed` for what is not a note, `SignatureInvalid` where any signature by a known key
     does not verify, `SignatureMissing` where no known key signed, and `SettingInvalid` where two of
-    `verifiers` that share name and id are asked for.
+    `verifiers` that share name and id are asked for, or one is no verifier.
     """
-    text, signatures = split(note)
-    body = text.encode("utf-8")
+    verifiers = require_verifiers(verifiers)
+    signed, signatures = split(text)
+    body = signed.encode("utf-8")
     verified: dict[tuple[str, bytes], Signature] = {}
     unverified = []
     for signature in signatures:
@@ -194,7 +214,7 @@ def open(note: str | bytes, verifiers: Sequence[Verifier]) -> Note:  # noqa: A00
         verified.setdefault(key, signature)
     if not verified:
         raise SignatureMissing("note: no signature by any of the keys that were given")
-    return Note(text=text, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
+    return Note(text=signed, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
 
 
 def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
@@ -209,9 +229,61 @@ def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
     return head + "\n", tuple(_signature(line) for line in lines)
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    # C2SP signed-note: key ID = SHA-256(key name || 0x0A || 0x01 || 32-byte Ed25519 public key)[:4]
-    return hashlib.sha256(name.encode("utf-8") + b"\n" + ALGORITHM_ED25519 + public_key).digest()[:KEY_ID_BYTES]
+def require_verifiers(verifiers: Iterable[NoteVerifier]) -> tuple[NoteVerifier, ...]:
+    """The keys, each of which can verify. Raises `SettingInvalid` otherwise."""
+    return tuple(_all_that(verifiers, "verify"))
+
+
+class KeyText(Struct, frozen=True, kw_only=True):
+    """A key as it is written: its name, its algorithm and its bytes. The id is not looked at yet."""
+
+    what: str
+    name: str
+    id_hex: str
+    algorithm: bytes
+    key: bytes
+
+    def require_id(self, actual: bytes) -> None:
+        """Raises `Malformed` where the id that was written is not `actual`."""
+        if self.id_hex != actual.hex():
+            raise Malformed(f"{self.what}: its id is not that of its name and key; it was cut or changed")
+
+
+def split_vkey(vkey: str) -> KeyText:
+    """The parts of `NAME+ID+BASE64`, of whatever algorithm. Raises `Malformed`."""
+    return _key_text(vkey, "verifier key")
+
+
+def split_skey(skey: str) -> KeyText:
+    """The parts of `PRIVATE+KEY+NAME+ID+BASE64`. Raises `Malformed`, without repeating any of it."""
+    head = "PRIVATE+KEY+"
+    if not isinstance(skey, str) or not skey.startswith(head):
+        raise Malformed("signing key: expected PRIVATE+KEY+NAME+ID+BASE64")
+    return _key_text(skey.removeprefix(head), "signing key")
+
+
+def vkey(name: str, algorithm: bytes, public_key: bytes) -> str:
+    encoded = base64.b64encode(algorithm + public_key).decode("ascii")
+    return f"{name}+{key_id(name, public_key, algorithm).hex()}+{encoded}"
+
+
+def skey(verifier: NoteVerifier, algorithm: bytes, seed: bytes) -> str:
+    encoded = base64.b64encode(algorithm + seed).decode("ascii")
+    return f"PRIVATE+KEY+{verifier.name}+{verifier.key_hash.hex()}+{encoded}"
+
+
+def key_id(name: str, public_key: bytes, algorithm: bytes = ALGORITHM_ED25519) -> bytes:
+    # C2SP signed-note: key ID = SHA-256(key name || 0x0A || signature type || public key)[:4]
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + algorithm + public_key).digest()[:KEY_ID_BYTES]
+
+
+def ed25519_public_key(public_key: bytes) -> Ed25519PublicKey:
+    """The key of these bytes. Raises `Malformed` where they encode none."""
+    # RFC 8032 section 5.1.3: a y-coordinate beyond the prime is not an encoding of a point.
+    y = int.from_bytes(public_key, "little") & (1 << 255) - 1
+    if len(public_key) != KEY_BYTES or y >= _FIELD_PRIME:
+        raise Malformed(f"verifier key: not the {KEY_BYTES} bytes of an Ed25519 public key")
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 def require_name(name: str) -> None:
@@ -247,16 +319,28 @@ def _signature(line: str) -> Signature:
     return Signature(name=name, key_id=decoded[:KEY_ID_BYTES], signature=decoded[KEY_ID_BYTES:])
 
 
-def _algorithm(encoded: bytes) -> tuple[bytes, bytes]:
-    return encoded[:1], encoded[1:]
+def _key_text(text: str, what: str) -> KeyText:
+    if not isinstance(text, str):
+        raise Malformed(f"{what}: expected a text")
+    name, _, rest = text.partition("+")
+    id_hex, _, key64 = rest.partition("+")
+    decoded = decode_base64(key64, what)
+    return KeyText(what=what, name=name, id_hex=id_hex, algorithm=decoded[:1], key=decoded[1:])
 
 
-def _require_id(written: str, actual: bytes, what: str) -> None:
-    if written != actual.hex():
-        raise Malformed(f"{what}: its id is not that of its name and key; it was cut or changed")
+def _all_that(keys: Iterable[Key], can: str) -> list[Key]:
+    """The keys, all of which have the method `can`."""
+    if not isinstance(keys, Iterable):
+        raise SettingInvalid(f"note: expected keys that {can}")
+    given = list(keys)
+    if not all(hasattr(key, can) and hasattr(key, "name") for key in given):
+        raise SettingInvalid(f"note: expected keys that {can}, and nothing else")
+    return given
 
 
 def _require_note(note: str | bytes) -> str:
+    if not isinstance(note, str | bytes):
+        raise Malformed("note: expected a text, or its bytes")
     if len(note) > MAX_NOTE_BYTES:
         raise Malformed(f"note: at most {MAX_NOTE_BYTES} bytes")
     if isinstance(note, bytes):

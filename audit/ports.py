@@ -10,6 +10,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.derived import COLUMNS
+from audit.extent import Batch as Batch  # what a reader gives is found here
+from audit.extent import Extent
+from audit.note import Signer, Verifier
 from audit.packed import Tile
 from audit.record import Outage, Record
 
@@ -63,13 +66,31 @@ class Unclosed(Struct, frozen=True, kw_only=True):
     upto: int
 
 
-class Batch(Struct, frozen=True, kw_only=True):
-    """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
+class Lease(Struct, frozen=True, kw_only=True):
+    """A lease as it was just asked for; `term` counts the holders it has had."""
 
-    first: int
+    name: str
+    holder: UUID
+    term: int
+    held: bool
+    """Whether `holder` has it now; else `term` and `remaining_ms` are those of whoever has."""
+    remaining_ms: int
+    """By the store's clock."""
+
+
+class Cosigned(Struct, frozen=True, kw_only=True):
+    """A signed checkpoint with cosignatures, and what the policy of that time said of it."""
+
     size: int
-    chain: bytes
-    frontier: tuple[bytes, ...]
+    checkpoint: bytes
+    attested: bool
+    """Whether the policy asks for witnesses, and as many as it asks for have cosigned."""
+    policy: bytes
+    """The policy's text (C2SP tlog-policy); empty where the store has lost it."""
+    version: int = 0
+    """Counts from 1 for each size; the store numbers them. A later one holds more cosignatures."""
+    policy_sha256: bytes = b""
+    """The digest by which the store names the policy."""
 
 
 Row = tuple[Any, ...]
@@ -79,13 +100,22 @@ Row = tuple[Any, ...]
 class Store(Protocol):
     """The writer's side of the database."""
 
-    async def append(self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes]) -> Appended:
+    async def append(
+        self,
+        known_size: int,
+        event_ids: Sequence[UUID],
+        records: Sequence[bytes],
+        *,
+        timeline: int | None = None,
+    ) -> Appended:
         """Make the batch durable at the ledger's end, all of it or none of it; return what was stored.
 
         The same ids with the same bytes in the same order again: the original's answer, nothing written.
+        On another timeline than the one given, nothing is written at all: `DatabaseChanged`.
         Requires 1 <= len(records) == len(event_ids). The first append of all is record 0 (genesis) alone.
         Raises `LedgerForked` where the ledger is shorter than `known_size`, `CallerBehind` where it is
-        longer by more than the store gives back, `RecordRefused` where the batch's own data is at fault
+        longer by more than the store gives back, or by a rotation of the log's key, which the caller has to
+        read before it signs anything, `RecordRefused` where the batch's own data is at fault
         (an id known with other bytes, not a record), `LedgerUnavailable` for everything that may pass:
         then the caller does not know whether the batch is durable, and must try it again as it is.
         Raises `LedgerNotInitialised` where the first record is not the genesis, `LedgerExists` for a second.
@@ -94,6 +124,25 @@ class Store(Protocol):
 
     async def publish(self, size: int, checkpoint: bytes) -> None:
         """Keep a signed checkpoint for others to read. Publishing the same again changes nothing."""
+        ...
+
+    async def lease(self, name: str, holder: UUID, ttl_ms: int) -> Lease:
+        """Take the lease, or keep it, for `ttl_ms` from now by the store's clock, unless another holds it.
+
+        Nothing waits, and nothing rests on the session. Requires 1 <= ttl_ms <= 3,600,000.
+        """
+        ...
+
+    async def release(self, name: str, holder: UUID) -> None:
+        """Give the lease back before its time, if `holder` has it."""
+        ...
+
+    async def cosign(self, lease: Lease, cosigned: Cosigned) -> None:
+        """Keep a checkpoint with cosignatures, as the next version of its size. The store fills in what has a default.
+
+        Storing the newest version again changes nothing. Requires a signed checkpoint of that size to be published,
+        else raises `RecordRefused`. Raises `LeaseLost` where `lease` is not, or no longer, held.
+        """
         ...
 
     async def ready(self) -> Readiness:
@@ -130,6 +179,11 @@ class Reader(Protocol):
         (heights 8, 16, 24 ...). A height-h node of index i covers records [i << h, (i + 1) << h)."""
         ...
 
+    async def hashes(self, stretches: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """For each (height, first, end): the stored hashes of that height (0, 8, 16 ...) and these indices, end to end;
+        one that is missing is missing from them. At most 64 stretches a call, of at most 256 hashes each."""
+        ...
+
     def records(self, first: int, end: int) -> AsyncIterator[Stored]:
         """Records of [first, end) in order, in constant memory."""
         ...
@@ -158,8 +212,19 @@ class Reader(Protocol):
         """The last batch that ends at `size` or before. Raises `NotFound` where none does."""
         ...
 
+    async def extent(self) -> Extent:
+        """How far the ledger reaches."""
+        ...
+
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
         """Stored tile hashes of the subtrees that the records [first, end) completed: (height, index) -> hash."""
+        ...
+
+    async def rotations(self, first: int, end: int) -> list[Stored]:
+        """The records of kind `key_rotated` of [first, end), in order, whether or not they rotate anything.
+
+        At most 256: where there are as many, ask again from behind the last.
+        """
         ...
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
@@ -171,7 +236,19 @@ class Reader(Protocol):
         ...
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
-        """The published checkpoint of the largest size, or None."""
+        """Which checkpoint to serve: the largest that met the policy when it was stored, else the largest signed."""
+        ...
+
+    async def signed(self) -> tuple[int, bytes] | None:
+        """The published checkpoint of the largest size, or None; what others cosigned may be behind it."""
+        ...
+
+    async def cosigned(self, first: int, end: int, count: int) -> list[Cosigned]:
+        """The newest `count` checkpoints with cosignatures of sizes in (first, end], every version, newest first."""
+        ...
+
+    async def covering(self, size: int) -> tuple[int, bytes] | None:
+        """The published checkpoint of the smallest size that is not below `size`, or None."""
         ...
 
     async def checkpoints(self, first: int, end: int) -> list[tuple[int, bytes]]:
@@ -184,6 +261,14 @@ class Reader(Protocol):
 class Clock(Protocol):
     def now_us(self) -> int:
         """Microseconds since the epoch, UTC."""
+        ...
+
+
+class Keys(Protocol):
+    """The signing keys that a process was given. Which of them signs is for the ledger's records to say."""
+
+    def signer(self, key: Verifier) -> Signer | None:
+        """The signing half of `key`, if it is at hand now; it may be at a later call."""
         ...
 
 
@@ -206,10 +291,20 @@ class Anchored(Struct, frozen=True, kw_only=True):
 
 
 class Anchor(Protocol):
-    """Where checkpoints go that the database's owner cannot reach."""
+    """Where checkpoints go that the database's owner cannot reach: one place, or several taken together."""
+
+    def parts(self) -> "Sequence[Anchor]":
+        """The places, one by one: a ledger is compared with the newest checkpoint of each. One alone is its only
+        part."""
+        ...
+
+    def trust(self, keys: Sequence[Verifier]) -> None:
+        """Checkpoints signed by any of `keys`, which are all of one log, are anchors of that log from now on."""
+        ...
 
     def newest(self) -> Anchored | None:
-        """The anchor of the largest size, or None. Raises `LedgerUnavailable` where it cannot be read."""
+        """The anchor of the largest size, or None. Raises `LedgerUnavailable` where it cannot be read, and
+        `KeyUnknown` where the newest that bears the log's name is signed by none of its keys."""
         ...
 
     def all(self) -> Iterator[Anchored]:
@@ -250,8 +345,33 @@ class Observer(Protocol):
 
     def flushed(self, *, records: int, commit_us: int) -> None: ...
 
+    def anchored(self, anchor: str, size: int) -> None:
+        """The anchor of this name holds the checkpoint of this size, the newest there was a moment ago."""
+        ...
+
     def event(self, code: str, message: str) -> None:
-        """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`."""
+        """Something an operator should know: `unavailable`, `recovered`, `forked`, `timeline_changed`,
+        `key_rotated`."""
+        ...
+
+
+class PublishingObserver(Protocol):
+    """Who is told how publishing fares; it must neither block nor raise."""
+
+    def anchored(self, anchor: str, size: int) -> None: ...
+
+    def anchor_failed(self, anchor: str, reason: str) -> None: ...
+
+    def witnessed(self, witness: str, size: int) -> None: ...
+
+    def witness_failed(self, witness: str, reason: str) -> None: ...
+
+    def attested(self, size: int) -> None:
+        """A checkpoint of this size has the cosignatures that the policy asks for, and is served."""
+        ...
+
+    def event(self, code: str, message: str) -> None:
+        """Something an operator should know: `forked`, `anchor_altered`, `publisher_leads`, `publisher_failed`."""
         ...
 
 

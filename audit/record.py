@@ -35,6 +35,8 @@ Code = Annotated[str, shaped("[a-z][a-z0-9_]{0,63}", 1, 64)]
 Origin = Annotated[str, shaped(r'(?:[^"\\\x00-\x1f]|\\["\\])+', 1, 256)]
 # C2SP signed-note, "Verifier keys": NAME+ID+BASE64.
 VerifierKey = Annotated[str, shaped(r'(?:[^"\\+\x00-\x20]|\\["\\])+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}', 12, 396)]
+# The 64 bytes of an Ed25519 signature (RFC 8032 section 5.1.6) in base64.
+KeySignature = Annotated[str, shaped("[A-Za-z0-9+/]{86}==", 88, 88)]
 FormatName = Annotated[str, shaped("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64)]
 CorrelationId = Annotated[str, shaped("[0-9A-Za-z-]{26,36}", 26, 36)]
 Traceparent = Annotated[str, shaped("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", 55, 55)]
@@ -113,13 +115,48 @@ class _Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     recorded_at_us: Count
 
 
+class Continued(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The closed log that this one stands in for: who it was, what its database still proves, and what is lost.
+
+    Of what was signed and anchored, the records [lost_first, lost_end) are no longer in that database, or no longer
+    as they were signed; both are equal where nothing was lost. `signature` is that log's last key's, over what
+    `audit.rotation.continuation_text` makes of this record 0; absent where that key was not at hand.
+    """
+
+    origin: Origin
+    verifier_key: VerifierKey
+    reason: Literal["truncated", "rewritten", "closed"]
+    size: Count
+    root: Sha256
+    anchored_size: Count
+    anchored_root: Sha256
+    lost_first: Count
+    lost_end: Count
+    signature: KeySignature | None = None
+
+
 class Genesis(_Record, frozen=True, kw_only=True, tag="genesis"):
-    """Record 0: what this log is called, who signs it, and by which rules it is verified."""
+    """Record 0: what this log is called, who signs it, by which rules it is verified, and which log it continues."""
 
     origin: Origin
     verifier_key: VerifierKey
     formats: Annotated[tuple[FormatName, ...], Meta(max_length=16)]
     clock_tolerance_us: Count
+    continues: Continued | None = None
+
+
+class KeyRotated(_Record, frozen=True, kw_only=True, tag="key_rotated"):
+    """The tree that ends with this record is the last that `old_key` signs; every larger one is `new_key`'s.
+
+    Both have signed what `audit.rotation.rotation_text` makes of this record: the old key endorses, the new one shows
+    that it is held. One whose `old_key` is not the log's key at that moment changes nothing.
+    """
+
+    origin: Origin
+    old_key: VerifierKey
+    new_key: VerifierKey
+    old_signature: KeySignature
+    new_signature: KeySignature
 
 
 class _Request(_Record, frozen=True, kw_only=True):
@@ -204,7 +241,33 @@ class ServiceStopped(_Record, frozen=True, kw_only=True, tag="service_stopped"):
     requests: Count
 
 
-Record = Genesis | Prediction | Request | Outcome | Window | Outage | ServiceStarted | ServiceStopped
+class ReleaseActivated(_Record, frozen=True, kw_only=True, tag="release_activated"):
+    """A process runs under a release that trusted keys signed: from here on its records name it.
+
+    `differences` counts what was not as the release binds it; in production there is none.
+    """
+
+    process_id: Uuid
+    release: Sha256
+    version: Name
+    commit: Name
+    environment: Literal["development", "production"]
+    differences: Count
+    signed_by: Annotated[tuple[Sha256, ...], Meta(max_length=16)]
+
+
+Record = (
+    Genesis
+    | KeyRotated
+    | Prediction
+    | Request
+    | Outcome
+    | Window
+    | Outage
+    | ServiceStarted
+    | ServiceStopped
+    | ReleaseActivated
+)
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)

@@ -1,14 +1,18 @@
 """Verify a MedAI Flow receipt or saved answer: one file, Python 3.9 or newer, nothing else to install.
 
     python verifier.py --key VKEY FILE
+    python verifier.py --policy POLICY FILE
 
 FILE is a receipt (C2SP tlog-proof) or an answer of POST /infer saved as JSON. VKEY is the log's verifier
-key, as text or as a file that holds it; get it from somebody you trust, not from where FILE came from.
-Exit codes: 0 included and signed; 1 altered or broken; 2 usage or unreadable; 3 consistent but unattested.
+key, as text or as a file that holds it; POLICY is a file (C2SP tlog-policy) that names keys of logs, keys of
+witnesses, and how many of those must have cosigned. Get either from somebody you trust, not from where FILE
+came from. Exit codes: 0 included and signed, and witnessed if the policy asks; 1 altered or broken; 2 usage or
+unreadable; 3 consistent but unattested.
 
 This file shares no code with the service. It reads no network and writes no file. What it checks is written
-down in C2SP signed-note, tlog-checkpoint and tlog-proof, RFC 6962 (hashes), RFC 9162 (inclusion), RFC 8032
-(Ed25519) and RFC 8785 (canonical JSON); the sections are named where they are used. Which records there are,
+down in C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy and tlog-proof, RFC 6962 (hashes), RFC
+9162 (inclusion), RFC 8032 (Ed25519), FIPS 204 (ML-DSA-44, which outlives a quantum computer) and RFC 8785
+(canonical JSON); the sections are named where they are used. Which records there are,
 and what each may say, stands in the table `RECORDS`: whoever can write to the log's database, but cannot make
 the service write, is not believed for anything outside of it.
 """
@@ -33,11 +37,18 @@ RECORD_FORMAT = "medai.record/1"
 MAX_RECORD_BYTES = 16 * 1024
 RELEASED = (("method", "POST"), ("route", "/infer"), ("status", 200))
 MEASURED = ("label", "probability_ppm", "threshold_ppm")
+MAX_SIGNATURES = 100
+MAX_LINES_OF_A_KIND = 128
+ED25519, COSIGNATURE, ML_DSA_44 = 1, 4, 6  # C2SP signed-note, "Signature types"
+KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
+LOG_KINDS, WITNESS_KINDS = (ED25519, ML_DSA_44), (COSIGNATURE, ML_DSA_44)
 LIMITS = (
     "Not shown by any receipt: that the answer was delivered (a later record of kind outcome would say if not),",
-    "that the signer shows others the same history (nobody has witnessed it: compare checkpoints with others),",
+    "that the signer shows everybody the same history (%s),",
     "or that the finding is medically right.",
 )
+UNWITNESSED = "nobody has witnessed it: compare checkpoints with others"
+WITNESSED = "whoever trusts the same witnesses sees the same one"
 
 
 class Broken(Exception):
@@ -48,95 +59,148 @@ class Unusable(Exception):
     """The arguments cannot be used."""
 
 
+class Key(NamedTuple):
+    """A verifier key: of a log, or of a witness."""
+
+    name: str
+    key_id: bytes
+    kind: int
+    public: bytes
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}"
+
+
+class Policy(NamedTuple):
+    """Who is trusted. `quorum` is the name of a witness or of a group of `groups`, or None."""
+
+    logs: list[Key]
+    witnesses: dict[str, Key]
+    groups: dict[str, tuple[int, list[str]]]
+    quorum: str | None
+
+
+class Seen(NamedTuple):
+    """What the signatures over a checkpoint say: the log's key, and the names of the witnesses that cosigned."""
+
+    signer: Key | None
+    witnesses: list[str]
+
+
 # --- The verdict ---
 
 
 # implements: REQ-AUD-004, REQ-AUD-005
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verifier.py", description="Verify a receipt or a saved answer, offline.")
-    parser.epilog = "Exit codes: 0 included and signed, 1 altered or broken, 2 unreadable, 3 consistent but unattested."
-    parser.add_argument("--key", action="append", required=True, metavar="VKEY", help="the log's key, or its file")
+    parser.epilog = "Exit codes: 0 included and signed, and witnessed if asked, 1 altered or broken, 2 unreadable, "
+    parser.epilog += "3 consistent but unattested."
+    parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="the log's key, or its file")
+    parser.add_argument("--policy", metavar="POLICY", help="a file that names logs, witnesses and a quorum")
     parser.add_argument("file", metavar="FILE", help="a receipt, or an answer saved as JSON")
     arguments = parser.parse_args(argv)
     try:
-        keys = [parse_key(read_key(text)) for text in arguments.key]
-        if len({key[:2] for key in keys}) != len(keys):
-            raise Unusable("the same key was given twice")
+        policy = read_policy(arguments.policy, arguments.key)
         artefact = read_file(arguments.file)
     except Unusable as error:
         say(f"CANNOT VERIFY (exit {USAGE}): {error}")
         return USAGE
-    code, words = judge(artefact, keys)
+    code, words = judge(artefact, policy)
     say(f"VERDICT (exit {code}): {words}")
     for limit in LIMITS if code == VALID else ():
-        say(f"  {limit}")
+        say("  " + (limit % (WITNESSED if policy.quorum else UNWITNESSED) if "%" in limit else limit))
     return code
 
 
 # implements: REQ-AUD-004, REQ-AUD-017
-def judge(artefact: bytes, keys: list[tuple[str, bytes, bytes]]) -> tuple[int, str]:
+def judge(artefact: bytes, policy: Policy) -> tuple[int, str]:
     """The exit code and its words, after printing each step."""
     try:
         if artefact.lstrip()[:1] == b"{":
-            signer, words = verify_answer(artefact, keys)
+            seen, words = verify_answer(artefact, policy)
         else:
-            signer, words = verify_receipt(artefact.decode(), keys)[2:]
+            seen, words = verify_receipt(artefact.decode(), policy)[2:]
     except Broken as error:
         return BROKEN, f"ALTERED OR BROKEN: {error}."
     except UnicodeError:
         return BROKEN, "ALTERED OR BROKEN: not a text in UTF-8."
-    if signer is None:
+    if seen.signer is None:
         return UNATTESTED, "CONSISTENT BUT UNATTESTED: no key that you gave has signed; anybody could have made this."
-    return VALID, f"VALID: {words} signed by {signer}; not witnessed."
+    words += f" signed by {seen.signer}; {describe_witnesses(seen, policy)}"
+    if policy.quorum is not None and not has_witnessed(policy.quorum, seen, policy):
+        return UNATTESTED, f"CONSISTENT BUT UNATTESTED: {words}, but your policy asks for {describe_quorum(policy)}."
+    return VALID, f"VALID: {words}."
+
+
+def describe_witnesses(seen: Seen, policy: Policy) -> str:
+    if not seen.witnesses:
+        return "not witnessed"
+    return f"witnessed by {', '.join(seen.witnesses)} ({len(seen.witnesses)} of {len(policy.witnesses)})"
+
+
+def describe_quorum(policy: Policy) -> str:
+    assert policy.quorum is not None
+    if policy.quorum in policy.witnesses:
+        return policy.quorum
+    least, members = policy.groups[policy.quorum]
+    return f"{least} of {', '.join(members)}"
+
+
+def has_witnessed(name: str, seen: Seen, policy: Policy) -> bool:
+    # C2SP tlog-policy, "Defining a witness group".
+    if name in policy.witnesses:
+        return name in seen.witnesses
+    least, members = policy.groups[name]
+    return sum(has_witnessed(member, seen, policy) for member in members) >= least
 
 
 # implements: REQ-AUD-001
-def verify_receipt(text: str, keys: list[tuple[str, bytes, bytes]]) -> tuple[int, bytes, str | None, str]:
-    """(index, record, who signed or None, words). Steps of C2SP tlog-proof, "Verifying a tlog proof"."""
+def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
+    """(index, record, who signed, words). Steps of C2SP tlog-proof, "Verifying a tlog proof"."""
     index, path, checkpoint, record = parse_receipt(text)
     leaf = hashlib.sha256(b"\x00" + record).digest()  # RFC 6962 section 2.1
     kind = check_record(record)
     say(f"- The receipt carries record {index}, of kind {kind}. Its leaf hash, recomputed, is {leaf.hex()}.")
+    if kind == "prediction":
+        check_released(json.loads(record))
+        say("- The record is of a finding that was to leave POST /infer with status 200, and the finding is coherent.")
     note_text, signatures = parse_note(checkpoint)
-    signer = verify_signatures(note_text, signatures, keys)
+    seen = verify_signatures(note_text, signatures, policy)
     origin, size, root = parse_checkpoint(note_text)
-    if signer is not None and origin not in signer:
-        raise Broken(f"the checkpoint is of the log {origin!r}, but was signed by {' and '.join(sorted(signer))}")
-    who = None if signer is None else signer[origin]
     say(
         f"- The checkpoint of log {origin} says that it had {size} records; "
-        + ("no key that you gave has signed it." if who is None else f"the signature by {who} over it is valid.")
+        + ("no key that you gave has signed it." if not seen.signer else f"the signature by {seen.signer} is valid.")
     )
+    if policy.witnesses:
+        say(f"- Of the witnesses that you named: {describe_witnesses(seen, policy)}.")
     verify_inclusion(leaf, index, size, path, root)
     say(f"- Folding the record with the {len(path)} hashes of its path gives the checkpoint's root: it is included.")
-    return index, record, who, f"record {index} is included in the tree of {size} records of {origin}"
+    return index, record, seen, f"record {index} is included in the tree of {size} records of {origin}"
 
 
 # implements: REQ-AUD-002
-def verify_answer(body: bytes, keys: list[tuple[str, bytes, bytes]]) -> tuple[str | None, str]:
-    """(who signed or None, words)."""
+def verify_answer(body: bytes, policy: Policy) -> tuple[Seen, str]:
+    """(who signed, words)."""
     answer = parse_json(body)
     if not isinstance(answer, dict) or answer.get("format") != ANSWER_FORMAT:
         raise Broken(f"not an object whose format is {ANSWER_FORMAT}")
     ledger = answer.pop("ledger", None)
     if not isinstance(ledger, dict) or not isinstance(ledger.get("proof"), str):
         raise Broken("the answer has no ledger member with a proof, so there is nothing to verify")
-    index, record, who, words = verify_receipt(ledger["proof"], keys)
+    index, record, seen, words = verify_receipt(ledger["proof"], policy)
     same("ledger.index", ledger.get("index"), index)
     same("ledger.leaf_hash", ledger.get("leaf_hash"), hashlib.sha256(b"\x00" + record).hexdigest())
     say("- The ledger index and leaf hash in the answer are those of its receipt.")
     recorded = json.loads(record)
     if recorded["kind"] != "prediction":
         raise Broken(f"the record is of kind {recorded['kind']}, not a prediction: it is of another answer")
-    check_released(recorded)
-    say("- The record is of a finding that was to leave POST /infer with status 200, and the finding is coherent.")
     for name in ("request_id", "correlation_id", "model", "finding", "input", "quality"):
         same(name, answer.get(name), recorded.get(name))
     say("- Model, finding, input, quality and ids in the answer are those in the record.")
     digest = hashlib.sha256(encode_json(answer)).hexdigest()
     same("the answer's SHA-256", digest, recorded.get("answer_sha256"))
     say(f"- The SHA-256 of the whole answer (canonical, without its ledger member) is the recorded one, {digest}.")
-    return who, f"this is the answer that was recorded; {words}"
+    return seen, f"this is the answer that was recorded; {words}"
 
 
 def same(path: str, said: Any, recorded: Any) -> None:
@@ -207,24 +271,46 @@ def parse_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
         if dash != "\u2014" or not valid_name(name) or len(signature) < 5:
             raise Broken("a signature line is not an em dash, a key name and a signature")
         signatures.append((name, signature[:4], signature[4:]))
-    if len(signatures) > 100:
-        raise Broken("the checkpoint has more than 100 signatures")
+    if len(signatures) > MAX_SIGNATURES:
+        raise Broken(f"the checkpoint has more than {MAX_SIGNATURES} signatures")
     return head + "\n", signatures
 
 
-def verify_signatures(
-    text: str, signatures: list[tuple[str, bytes, bytes]], keys: list[tuple[str, bytes, bytes]]
-) -> dict[str, str] | None:
-    """Key name -> NAME+ID of each known key that signed; None where none did. C2SP signed-note, "Signatures"."""
-    signers = {}
-    for name, key_id, signature in signatures:
-        for known_name, known_id, public_key in keys:
-            if (name, key_id) != (known_name, known_id):
-                continue
-            if not ed25519_verify(public_key, text.encode("utf-8"), signature):
-                raise Broken(f"the signature by {name}+{key_id.hex()} is not valid: text or signature was changed")
-            signers[name] = f"{name}+{key_id.hex()}"
-    return signers or None
+def verify_signatures(text: str, signatures: list[tuple[str, bytes, bytes]], policy: Policy) -> Seen:
+    """Who of those that are known signed; others are passed over. C2SP signed-note, "Signatures"."""
+    signed = set()
+    for name, key_id, signature in dict.fromkeys(signatures):
+        for key in [*policy.logs, *policy.witnesses.values()]:
+            if (name, key_id) == key[:2]:
+                if not verify_signature(key, text, signature):
+                    raise Broken(f"the signature by {key} is not valid: text or signature was changed")
+                signed.add(key)
+    origin = text.split("\n")[0]
+    signers = [key for key in policy.logs if key in signed]
+    if signers and origin not in [key.name for key in signers]:
+        raise Broken(f"the checkpoint is of the log {origin!r}, but was signed by {', '.join(map(str, signers))}")
+    signer = next((key for key in signers if key.name == origin), None)
+    return Seen(signer, [name for name, key in policy.witnesses.items() if key in signed])
+
+
+def verify_signature(key: Key, text: str, signature: bytes) -> bool:
+    if key.kind == ED25519:
+        return ed25519_verify(key.public, text.encode("utf-8"), signature)
+    # C2SP tlog-cosignature, "Format": a timestamp, then the signature over a message that holds it.
+    timestamp, signature = signature[:8], signature[8:]
+    time = int.from_bytes(timestamp, "big")
+    if len(timestamp) != 8 or time >= 2**63:
+        return False
+    if key.kind == COSIGNATURE:
+        return ed25519_verify(key.public, f"cosignature/v1\ntime {time}\n{text}".encode(), signature)
+    # "ML-DSA-44 signed message": cosigner, time, origin, start, end and hash; no extension lines.
+    origin, size, root = parse_checkpoint(text)
+    name, log = key.name.encode("utf-8"), origin.encode("utf-8")
+    if len(log) > 255:
+        return False
+    start, end = bytes(8), size.to_bytes(8, "big")
+    message = bytes([len(name)]) + name + timestamp + bytes([len(log)]) + log + start + end + root
+    return ml_dsa_verify(key.public, b"subtree/v1\n\0" + message, signature)
 
 
 def parse_checkpoint(text: str) -> tuple[str, int, bytes]:
@@ -238,25 +324,102 @@ def parse_checkpoint(text: str) -> tuple[str, int, bytes]:
     return lines[0], int(lines[1]), root
 
 
-def parse_key(vkey: str) -> tuple[str, bytes, bytes]:
-    """(name, key id, Ed25519 public key). C2SP signed-note, "Verifier keys"."""
+def parse_key(vkey: str, kinds: tuple[int, ...] = LOG_KINDS) -> Key:
+    """C2SP signed-note, "Verifier keys". Which kinds a log or a witness may have is for the caller to say."""
     name, _, rest = vkey.partition("+")
     key_id, _, encoded = rest.partition("+")
     try:
-        key = decode_base64(encoded, "the key")
+        key = decode_base64(encoded, "it")
     except Broken as error:
-        raise Unusable(f"--key: {error}; expected NAME+ID+BASE64 or a file that holds it") from error
-    if not valid_name(name) or len(key) != 33 or key[0] != 1:
-        raise Unusable("--key: not an Ed25519 verifier key NAME+ID+BASE64")
-    if int.from_bytes(key[1:], "little") & ((1 << 255) - 1) >= P:
-        raise Unusable("--key: not the encoding of a point (RFC 8032 section 5.1.3)")
+        raise Unusable(f"not a verifier key: {error}; expected NAME+ID+BASE64 or a file that holds it") from error
+    if not valid_name(name) or not key or key[0] not in kinds or len(key) != 1 + KEY_BYTES[key[0]]:
+        raise Unusable("not a verifier key NAME+ID+BASE64 of a kind that is known here")
+    if key[0] == ML_DSA_44:
+        if len(name.encode("utf-8")) > 255:
+            raise Unusable("not a verifier key: its name is too long for ML-DSA-44")
+    elif int.from_bytes(key[1:], "little") & ((1 << 255) - 1) >= P:
+        raise Unusable("not a verifier key: not the encoding of a point (RFC 8032 section 5.1.3)")
     if hashlib.sha256(name.encode("utf-8") + b"\n" + key).digest()[:4].hex() != key_id:
-        raise Unusable("--key: its id is not that of its name and key; it was cut or changed")
-    return name, bytes.fromhex(key_id), key[1:]
+        raise Unusable("not a verifier key: its id is not that of its name and key; it was cut or changed")
+    return Key(name, bytes.fromhex(key_id), key[0], key[1:])
 
 
 def valid_name(name: str) -> bool:
+    if any("\ud800" <= char <= "\udfff" for char in name):  # what is no UTF-8 in a policy
+        return False
     return bool(name) and "+" not in name and not any(char.isspace() or char < " " for char in name)
+
+
+def parse_policy(text: bytes) -> Policy:
+    """C2SP tlog-policy, "Policy file syntax and structure": log, witness, group and quorum lines."""
+    if re.search(rb"[^\t\n -~\x80-\xff]", text) or not text.endswith(b"\n"):
+        raise Unusable("the policy holds a control character, or its last line does not end in a newline: was it cut?")
+    policy = trusting([])
+    members: set[str] = set()
+    quorums: list[str] = []
+    for at, line in enumerate(text.decode("utf-8", "surrogateescape").split("\n")[:-1], 1):
+        kind, *items = re.findall("[^ \t]+", line) or ["#"]
+        try:
+            if kind == "log" and len(items) in (1, 2):
+                policy.logs.append(new_key(items[0], LOG_KINDS, policy, policy.logs))
+            elif kind == "witness" and len(items) in (2, 3):
+                require_free(items[0], policy)
+                key = new_key(items[1], WITNESS_KINDS, policy, list(policy.witnesses.values()))
+                policy.witnesses[items[0]] = key
+            elif kind == "group" and len(items) > 2:
+                require_free(items[0], policy)
+                add_group(items, members, policy)
+            elif kind == "quorum" and len(items) == 1 and not quorums:
+                require_known(items if items != ["none"] else [], policy)
+                quorums.append(items[0])
+            elif not kind.startswith("#"):
+                raise Unusable("not a log, witness or group line, the one quorum line or a comment")
+        except Unusable as error:
+            raise Unusable(f"line {at} of the policy: {error}") from error
+    if not quorums:
+        raise Unusable("the policy has no quorum line; `quorum none` asks for no witness")
+    return policy._replace(quorum=None if quorums[0] == "none" else quorums[0])
+
+
+def trusting(logs: list[Key]) -> Policy:
+    """A policy of nothing but keys of logs, of which any one suffices."""
+    return Policy(logs, {}, {}, None)
+
+
+def new_key(vkey: str, kinds: tuple[int, ...], policy: Policy, alike: list[Key]) -> Key:
+    key = parse_key(vkey, kinds)
+    if len(alike) == MAX_LINES_OF_A_KIND:
+        raise Unusable(f"more than {MAX_LINES_OF_A_KIND} lines of a kind")
+    if key.public in [other.public for other in alike]:
+        raise Unusable("the same public key stands on a line above; under another name it is still the same")
+    if key[:2] in [other[:2] for other in [*policy.logs, *policy.witnesses.values()]]:
+        raise Unusable("a key with this name and id stands on a line above; no signature could tell them apart")
+    return key
+
+
+def add_group(items: list[str], members: set[str], policy: Policy) -> None:
+    name, least, *named = items
+    require_known(named, policy)
+    if len(policy.groups) == MAX_LINES_OF_A_KIND:
+        raise Unusable(f"more than {MAX_LINES_OF_A_KIND} groups")
+    if len(set(named)) < len(named) or members & set(named):
+        raise Unusable("a name is a member once in the whole file")
+    members.update(named)
+    count = {"all": str(len(named)), "any": "1"}.get(least, least)
+    if not re.fullmatch("[1-9][0-9]{0,8}", count) or int(count) > len(named):
+        raise Unusable(f"a group asks for all, any or a decimal from 1 to its {len(named)} members")
+    policy.groups[name] = (int(count), named)
+
+
+def require_free(name: str, policy: Policy) -> None:
+    if name == "none" or name in policy.witnesses or name in policy.groups:
+        raise Unusable(f"the name {name} is taken; witnesses and groups share one set of names")
+
+
+def require_known(names: list[str], policy: Policy) -> None:
+    for name in names:
+        if name not in policy.witnesses and name not in policy.groups:
+            raise Unusable(f"{name} is not the name of a witness or group on a line above")
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> None:
@@ -366,6 +529,9 @@ UUID = Text("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", 36, 
 PSEUDONYM = Text("[a-z0-9_-]{1,32}:[0-9a-f]{64}", 66, 97)
 NAME = Text("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", 1, 64)
 CODE = Text("[a-z][a-z0-9_]{0,63}", 1, 64)
+ORIGIN = Text(r"[^\x00-\x1f]+", 1, 256)
+KEY = Text(r"[^+\x00-\x20]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}", 12, 396)
+SIGNATURE = Text("[A-Za-z0-9+/]{86}==", 88, 88)
 
 MODEL = {"name": NAME, "version": NAME, "sha256": SHA256}
 FINDING = {
@@ -381,6 +547,11 @@ INPUT = {
 }  # fmt: skip
 QUALITY = {"verdict": OneOf(("passed", "failed")), "contrast_ppm": PPM, "clipped_ppm": PPM}
 SUBJECT = {"patient?": PSEUDONYM, "study?": PSEUDONYM}
+CONTINUED = {
+    "origin": ORIGIN, "verifier_key": KEY, "reason": OneOf(("truncated", "rewritten", "closed")), "size": COUNT,
+    "root": SHA256, "anchored_size": COUNT, "anchored_root": SHA256, "lost_first": COUNT, "lost_end": COUNT,
+    "signature?": SIGNATURE,
+}  # fmt: skip
 RUNTIME = {"name": NAME, "version": NAME, "provider": NAME, "optimization": CODE}
 REQUEST = {
     "request_id": UUID,
@@ -396,10 +567,11 @@ REQUEST = {
 EVERY_RECORD = {"format": OneOf((RECORD_FORMAT,)), "event_id": UUID, "recorded_at_us": COUNT}
 RECORDS: dict[str, dict[str, Any]] = {
     "genesis": {
-        "origin": Text(r"[^\x00-\x1f]+", 1, 256),
-        "verifier_key": Text(r"[^+\x00-\x20]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}", 12, 396),
-        "formats": ListOf(Text("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64), 16),
-        "clock_tolerance_us": COUNT,
+        "origin": ORIGIN, "verifier_key": KEY, "formats": ListOf(Text("[a-z0-9][a-z0-9._@/-]{0,63}", 1, 64), 16),
+        "clock_tolerance_us": COUNT, "continues?": CONTINUED,
+    },
+    "key_rotated": {
+        "origin": ORIGIN, "old_key": KEY, "new_key": KEY, "old_signature": SIGNATURE, "new_signature": SIGNATURE,
     },
     "prediction": {
         **REQUEST, "model": MODEL, "finding": FINDING, "input": INPUT, "quality": QUALITY, "subject?": SUBJECT,
@@ -420,6 +592,10 @@ RECORDS: dict[str, dict[str, Any]] = {
         "process_id": UUID, "version": NAME, "commit": NAME, "release": OrNull(SHA256), "models": ListOf(MODEL, 32),
     },
     "service_stopped": {"process_id": UUID, "requests": COUNT},
+    "release_activated": {
+        "process_id": UUID, "release": SHA256, "version": NAME, "commit": NAME,
+        "environment": OneOf(("development", "production")), "differences": COUNT, "signed_by": ListOf(SHA256, 16),
+    },
 }  # fmt: skip
 
 
@@ -559,6 +735,117 @@ def compress(point: tuple[int, int, int, int]) -> bytes:
     return int.to_bytes(y | (x & 1) << 255, 32, "little")
 
 
+# --- FIPS 204: ML-DSA-44, verification only. "Algorithm" and "table" are those of the standard ---
+
+Q = 8380417  # table 1, with the other parameters of ML-DSA-44
+GAMMA1, GAMMA2 = 2**17, (Q - 1) // 88
+TAU, BETA, OMEGA, ROWS, COLUMNS, DROPPED_BITS = 39, 78, 80, 4, 4, 13
+HASH_BYTES = 32  # lambda / 4
+ZETAS = [pow(1753, int(f"{at:08b}"[::-1], 2), Q) for at in range(256)]  # appendix B: zeta^BitRev8(k)
+
+
+def ml_dsa_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    # Algorithm 3, with an empty context, and algorithm 8. Its decoding is algorithms 23 and 27.
+    if len(public_key) != KEY_BYTES[ML_DSA_44] or len(signature) != HASH_BYTES + COLUMNS * 576 + OMEGA + ROWS:
+        return False
+    hashed, packed = signature[:HASH_BYTES], signature[HASH_BYTES : -OMEGA - ROWS]
+    hints = unpack_hints(signature[-OMEGA - ROWS :])
+    responses = [[GAMMA1 - value for value in unpack(packed[at : at + 576], 18)] for at in range(0, len(packed), 576)]
+    if hints is None or any(abs(value) >= GAMMA1 - BETA for row in responses for value in row):
+        return False
+    transformed = [ntt(row) for row in responses]
+    challenge = ntt(sample_challenge(hashed))
+    digest = hashlib.shake_256(hashlib.shake_256(public_key).digest(64) + b"\0\0" + message).digest(64)
+    encoded = b""
+    for row in range(ROWS):
+        high = unpack(public_key[32 + row * 320 : 352 + row * 320], 10)
+        shifted = ntt([value << DROPPED_BITS for value in high])
+        total = [-challenge[at] * shifted[at] for at in range(256)]
+        for column in range(COLUMNS):
+            matrix, response = sample_uniform(public_key[:32] + bytes([column, row])), transformed[column]
+            total = [total[at] + matrix[at] * response[at] for at in range(256)]
+        used = use_hints(hints[row], inverse_ntt(total))
+        encoded += sum(value << 6 * at for at, value in enumerate(used)).to_bytes(192, "little")  # algorithm 28
+    return hashlib.shake_256(digest + encoded).digest(HASH_BYTES) == hashed
+
+
+def unpack(packed: bytes, bits: int) -> list[int]:
+    """256 numbers of so many bits each, least significant first: algorithms 18 and 19."""
+    whole = int.from_bytes(packed, "little")
+    return [whole >> bits * at & (1 << bits) - 1 for at in range(256)]
+
+
+def unpack_hints(packed: bytes) -> list[set[int]] | None:
+    # Algorithm 21: positions in rising order, each row's end after those of the rows before, the rest zero.
+    first, rows = 0, []
+    for end in packed[OMEGA:]:
+        row = packed[first:end]
+        if not first <= end <= OMEGA or any(row[at] >= row[at + 1] for at in range(len(row) - 1)):
+            return None
+        rows.append(set(row))
+        first = end
+    return None if any(packed[first:OMEGA]) else rows
+
+
+def sample_challenge(seed: bytes) -> list[int]:
+    # Algorithm 29. 1024 bytes are far more than are drawn: 64 signs and on average less than 50 positions.
+    drawn = iter(hashlib.shake_256(seed).digest(1024))
+    signs = int.from_bytes(bytes(next(drawn) for _ in range(8)), "little")
+    found = [0] * 256
+    for at in range(256 - TAU, 256):
+        position = next(value for value in drawn if value <= at)
+        found[at], found[position] = found[position], 1 - 2 * (signs & 1)
+        signs >>= 1
+    return found
+
+
+def sample_uniform(seed: bytes) -> list[int]:
+    # Algorithm 30, with the 23 bits of algorithm 14. 2048 values hold 256 below Q with all but no exception.
+    drawn = unpack_threes(hashlib.shake_128(seed).digest(6144))
+    return [value for value in drawn if value < Q][:256]
+
+
+def unpack_threes(drawn: bytes) -> list[int]:
+    return [int.from_bytes(drawn[at : at + 3], "little") & 0x7FFFFF for at in range(0, len(drawn), 3)]
+
+
+def ntt(polynomial: list[int]) -> list[int]:
+    # Algorithm 41.
+    values, at, length = list(polynomial), 0, 128
+    while length:
+        for start in range(0, 256, 2 * length):
+            at += 1
+            for j in range(start, start + length):
+                turned = ZETAS[at] * values[j + length] % Q
+                values[j + length], values[j] = values[j] - turned, values[j] + turned
+        length //= 2
+    return values
+
+
+def inverse_ntt(transformed: list[int]) -> list[int]:
+    # Algorithm 42.
+    values, at, length = [value % Q for value in transformed], 256, 1
+    while length < 256:
+        for start in range(0, 256, 2 * length):
+            at -= 1
+            for j in range(start, start + length):
+                above, below = values[j], values[j + length]
+                values[j], values[j + length] = above + below, ZETAS[at] * (below - above) % Q
+        length *= 2
+    return [value * 8347681 % Q for value in values]
+
+
+def use_hints(hinted: set[int], values: list[int]) -> list[int]:
+    # Algorithm 40 over algorithm 36.
+    found = []
+    for at, value in enumerate(values):
+        low = value % (2 * GAMMA2)
+        low = low - 2 * GAMMA2 if low > GAMMA2 else low
+        high, low = (0, low - 1) if value - low == Q - 1 else ((value - low) // (2 * GAMMA2), low)
+        found.append((high + (1 if low > 0 else -1)) % 44 if at in hinted else high)
+    return found
+
+
 # --- Text in, text out ---
 
 
@@ -571,6 +858,19 @@ def decode_base64(text: str, what: str) -> bytes:
     if base64.b64encode(decoded).decode("ascii") != text:
         raise Broken(f"{what} is not the canonical base64 of its bytes")
     return decoded
+
+
+def read_policy(path: str | None, given: list[str]) -> Policy:
+    """What `--policy` names, with the log's keys from `--key` where it names none."""
+    keys = [parse_key(read_key(text)) for text in given]
+    policy = trusting([]) if path is None else parse_policy(read_file(path))
+    if bool(keys) == bool(policy.logs):
+        raise Unusable("give the log's key: with --key, or as a log line of the policy, and not as both")
+    if len({key.public for key in keys}) != len(keys):
+        raise Unusable("the same key was given twice")
+    if {key[:2] for key in keys} & {key[:2] for key in policy.witnesses.values()}:
+        raise Unusable("the log's key is a witness's of the policy: one signature would count as both")
+    return policy._replace(logs=policy.logs or keys)
 
 
 def read_key(argument: str) -> str:

@@ -16,8 +16,12 @@
     |- RateLimited            this caller asks too often or too much rate_limited
     |- Overloaded             the queue is full                      overloaded
     |- Draining               the process is about to stop           draining
+    |- NotSigned              no signed checkpoint covers it yet     not_signed
+    |- NotInTree              the tree of that size does not have it not_in_tree
+    |- LogUnavailable         the log cannot be read now             log_unavailable
     |- InferenceFailed        the model could not be run             inference_failed
     |- ModelRejected          digest, card or golden vector differs  model_rejected
+    |- ReleaseRejected        what runs is not the release           release_rejected
     `- SettingInvalid         a setting that cannot be obeyed        setting_invalid
 
 A message may name limits, tags and what to do; it never repeats a value from the input.
@@ -99,12 +103,28 @@ class Draining(_Later):
     code = "draining"
 
 
+class NotSigned(ServiceError):
+    code = "not_signed"
+
+
+class NotInTree(ServiceError):
+    code = "not_in_tree"
+
+
+class LogUnavailable(_Later):
+    code = "log_unavailable"
+
+
 class InferenceFailed(ServiceError):
     code = "inference_failed"
 
 
 class ModelRejected(ServiceError):
     code = "model_rejected"
+
+
+class ReleaseRejected(ServiceError):
+    code = "release_rejected"
 
 
 class SettingInvalid(ServiceError):

@@ -1,4 +1,4 @@
-"""Makes the vectors for receipts and saved answers: `python -m tests.audit_vectors` writes `tests/vectors/audit`.
+"""Makes the vectors of all that can be verified or parsed: `python -m tests.audit_vectors` writes them.
 
 The key is that of RFC 8032 seed 00 01 02 ... 1f: a test key that protects nothing. All else is fixed as well,
 so the same bytes come out each time; a test compares them with the files.
@@ -13,7 +13,11 @@ from msgspec.structs import replace
 from audit import merkle, note, receipt, record
 from tests.audit_log import Log, a_prediction, an_answer, log_of
 from tests.audit_vectors_answers import answers
+from tests.audit_vectors_cosigned import cosigned, policy_text
+from tests.audit_vectors_notes import notes
+from tests.audit_vectors_policies import policies
 from tests.audit_vectors_records import records
+from tests.audit_vectors_tree import tree
 
 FOLDER = Path(__file__).resolve().parent / "vectors" / "audit"
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493  # RFC 8032 section 5.1
@@ -22,12 +26,17 @@ HASH_OF_31_BYTES = base64.b64encode(bytes(31)).decode()
 
 
 def vectors() -> dict[str, bytes]:
-    """Path below `FOLDER` -> content, of every vector and of the log's key."""
+    """Path below `FOLDER` -> content, of every vector and of the keys and policies that they are judged by."""
     log = log_of(record.encode(a_prediction(an_answer())), an_answer())
     made: dict[str, str | bytes] = {"log.vkey": f"{log.signer.verifier}\n"}
     made |= {f"receipt/exit-{code}/{name}.txt": text for code, name, text in receipts(log)}
     made |= {f"receipt/exit-{code}/{name}.txt": text for code, name, text in records(log)}
     made |= {f"answer/exit-{code}/{name}.json": text for code, name, text in answers(log)}
+    made |= {f"cosigned/exit-{code}/{name}.txt": text for code, name, text in cosigned(log)}
+    made |= {"cosigned/policy": policy_text(log)}
+    made |= {f"policy/{name}": text for name, text in policies().items()}
+    made |= {f"note/{name}": text for name, text in notes().items()}
+    made |= tree()
     return {path: text.encode() if isinstance(text, str) else text for path, text in made.items()}
 
 
@@ -174,7 +183,7 @@ def with_signature(log: Log, raw: bytes, name: str | None = None) -> str:
 def write() -> None:
     """Writes the vectors, and removes any others."""
     made = vectors()
-    for path in FOLDER.glob("*/exit-*/*"):
+    for path in FOLDER.glob("*/*/*"):
         if path.relative_to(FOLDER).as_posix() not in made:
             path.unlink()
     for name, body in made.items():

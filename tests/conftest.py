@@ -1,8 +1,8 @@
 """What every test may use: the repository, third-party vectors, and rules for generated examples."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -66,6 +66,12 @@ def module_database(cluster) -> Iterator[Cluster]:
         yield own
 
 
+@pytest.fixture(scope="session")
+def a_database(cluster) -> Callable[[], AbstractContextManager[Cluster]]:
+    """As `database`, while `with a_database() as own:` runs."""
+    return lambda: _copied(cluster)
+
+
 @contextmanager
 def _copied(cluster: Cluster) -> Iterator[Cluster]:
     own = msgspec.structs.replace(cluster, database=f"test_{uuid4().hex}")
@@ -101,6 +107,15 @@ class Entries:
         made = record.Window(
             format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=3, phase="opened", subject="public",
             peer=f"test:{'1' * 64}", minute_us=60_000_000, process_id=record.new_event_id(), release=None,
+        )  # fmt: skip
+        return msgspec.structs.replace(made, **other)
+
+    def rotation(self, **other) -> record.KeyRotated:
+        """One that rotates nothing: its keys and signatures are nobody's."""
+        made = record.KeyRotated(
+            format=record.FORMAT, event_id=record.new_event_id(), recorded_at_us=4, origin=self.ORIGIN,
+            old_key=f"{self.ORIGIN}+00000000+AAAA", new_key=f"{self.ORIGIN}+11111111+AAAA",
+            old_signature="A" * 86 + "==", new_signature="A" * 86 + "==",
         )  # fmt: skip
         return msgspec.structs.replace(made, **other)
 

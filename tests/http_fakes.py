@@ -7,6 +7,7 @@ from uuid import UUID
 
 from audit import record as records
 from audit.errors import LedgerUnavailable, RecordRefused
+from audit.memory import MemoryDatabase, MemoryReader
 from audit.ports import Head, Proven, Stored, Unclosed
 from service.domain import messages
 from service.http import application
@@ -120,6 +121,7 @@ class FakeTokens:
             TOKEN: FakePrincipal("gateway", ["infer"]),
             OTHER_TOKEN: FakePrincipal("ward-7", ["infer"]),
             "no-scope": FakePrincipal("reader", ["audit.read"]),
+            "manager": FakePrincipal("manager", ["release.read"]),
         }
 
     def principal(self, token):
@@ -185,16 +187,27 @@ class Answer:
         return json.loads(self.body)
 
 
+class _Switched:
+    """The reader that a test chose."""
+
+    def __init__(self, reader):
+        self.reader = reader
+
+    def __getattr__(self, name):
+        return getattr(self.reader, name)
+
+
 class Service:
     """The application, its fakes, and one client."""
 
-    def __init__(self, *, process_id=PROCESS_ID, **policy):
+    def __init__(self, *, process_id=PROCESS_ID, release=None, release_page=None, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
+        self.log = _Switched(MemoryReader(MemoryDatabase()))
         self.clock = FakeClock()
         self.tokens = FakeTokens()
         self.telemetry = FakeTelemetry()
-        self.policy = Policy(**policy)
+        self.policy = Policy(**{"refusal_delay_ms": 0, **policy})
         self.requests = []
         self.infer_error = None
         self.infer_gate = None
@@ -202,6 +215,7 @@ class Service:
         self.application = application.create(
             application.Parts(
                 ledger=self.ledger,
+                log=self.log,
                 infer=self._infer,
                 tokens=self.tokens,
                 pseudonyms=FakePseudonyms(),
@@ -209,10 +223,16 @@ class Service:
                 clock=self.clock,
                 policy=self.policy,
                 process_id=process_id,
-                version=versions.encode(VERSION),
+                version=lambda: versions.encode(VERSION),
                 unready=lambda: self.draining,
+                release=release,
+                release_page=release_page,
             )
         )
+
+    def read_from(self, reader):
+        """Serve the log from `reader`; until then it is an empty one."""
+        self.log.reader = reader
 
     async def _infer(self, request):
         self.requests.append(request)

@@ -28,9 +28,13 @@ class Events:
     def __init__(self) -> None:
         self.codes: list[str] = []
         self.batches: list[int] = []
+        self.held: dict[str, int] = {}
 
     def flushed(self, *, records: int, commit_us: int) -> None:
         self.batches.append(records)
+
+    def anchored(self, anchor: str, size: int) -> None:
+        self.held[anchor] = size
 
     def event(self, code: str, message: str) -> None:
         self.codes.append(code)

@@ -1,7 +1,8 @@
 """Pages that a thread fetches ahead: the server makes them, and their bytes are taken over, while the caller computes.
 
-libpq receives without Python's lock. An event loop takes no bytes while its caller computes, and the socket holds
-less than a page: that alone kept the server waiting for a fifth of a verification.
+An event loop takes no bytes while its caller computes, and the socket holds less than a page: that alone kept the
+server waiting for a fifth of a verification. libpq's blocking call takes a whole page without Python's lock; a call
+that takes it back for each piece of a page waits for the caller each time.
 """
 
 import asyncio
@@ -12,21 +13,26 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, Format
 
 from audit.errors import LedgerUnavailable
-from audit.ports import Row
 from audit.postgres.connections import sever
 from audit.postgres.sqlstates import translate
 
 PAGES_AHEAD: Final = 3
 
+Values = tuple[bytes | None, ...]
+"""One row as the server sent it: each value in PostgreSQL's binary format."""
+
 
 async def pages(
-    target: str, select: str, bounds: range, end: int, *, answer_s: float
-) -> AsyncGenerator[list[Row], None]:
-    """The rows of `select` for each [at, at + step) of `bounds`, the last one cut at `end`, in order.
+    target: str, select: bytes, bounds: range, end: int, *, answer_s: float
+) -> AsyncGenerator[list[Values], None]:
+    """The rows of `select`, from $1 to before $2, for each [at, at + step) of `bounds`, the last one cut at `end`.
 
-    One connection of its own, one statement a page, each answered within `answer_s`. Raises the ledger's errors.
+    In order. One connection of its own, one statement a page, each answered within `answer_s`. Raises the
+    ledger's errors.
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, thread_name_prefix="medai reader")
@@ -34,11 +40,14 @@ async def pages(
     try:
         connection = await _answered(loop.run_in_executor(thread, _connect, target), answer_s)
         starts = iter(bounds)
-        coming: deque[asyncio.Future[list[Row]]] = deque()
+        coming: deque[asyncio.Future[list[Values]]] = deque()
         while True:
             while len(coming) < PAGES_AHEAD and (at := next(starts, None)) is not None:
                 upto = min(at + bounds.step, end)
-                coming.append(loop.run_in_executor(thread, _fetch, connection, select, (at, upto)))
+                page = loop.run_in_executor(thread, _fetch, connection, select, (at, upto))
+                # Of those that fail after another one did, nobody will ask.
+                page.add_done_callback(lambda done: done.cancelled() or done.exception())
+                coming.append(page)
             if not coming:
                 return
             yield await _answered(coming.popleft(), answer_s)
@@ -63,5 +72,10 @@ def _connect(target: str) -> "Connection[Any]":
     return psycopg.connect(target, autocommit=True, prepare_threshold=None)
 
 
-def _fetch(connection: "Connection[Any]", select: str, bounds: tuple[int, int]) -> list[Row]:
-    return connection.execute(select, bounds, binary=True).fetchall()
+def _fetch(connection: "Connection[Any]", select: bytes, bounds: tuple[int, int]) -> list[Values]:
+    given = [b"%d" % bound for bound in bounds]
+    result = connection.pgconn.exec_params(select, given, result_format=Format.BINARY)
+    if result.status != ExecStatus.TUPLES_OK:
+        raise error_from_result(result, encoding="utf-8")
+    columns = range(result.nfields)
+    return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from msgspec import Struct
 from psycopg import AsyncConnection, BaseConnection, conninfo
+from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 
 from audit.errors import LedgerUnavailable, SettingInvalid
@@ -27,6 +28,11 @@ Work = Callable[[AsyncConnection[Any]], Awaitable[Result]]
 GRACE_MS: Final = 1_000
 # A peer that vanished is noticed within about half a minute, also by an idle connection (libpq, "Keywords").
 KEEPALIVES: Final = {"keepalives_idle": "15", "keepalives_interval": "5", "keepalives_count": "3"}
+# The server notices a client that vanished as soon, and not after two hours: it may hold the append lock.
+SERVER_KEEPALIVES: Final = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+# A statement that is cancelled while its commit waits for a synchronous standby ends well, with a warning from this
+# function (src/backend/replication/syncrep.c): it is committed here, and a failover may lose it.
+STANDBY_WAIT: Final = "SyncRepWaitForLSN"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -59,6 +65,7 @@ class Connections:
 
         A connection may have died while it was idle, as all do when the server restarts: then the work is
         done once more, on a new one. So `work` is one statement that may be repeated.
+        What it wrote is durable, on a synchronous standby too, where the server has one.
         """
         await self._acquire()
         try:
@@ -96,6 +103,12 @@ class Connections:
     async def _use(self, connection: AsyncConnection[Any], work: Work[Result]) -> Result:
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self._statement_s, sever, connection)
+        sources: list[str | None] = []
+
+        def noticed(notice: Diagnostic) -> None:
+            sources.append(notice.source_function)  # read now: it is gone when this returns
+
+        connection.add_notice_handler(noticed)
         try:
             result = await work(connection)
         except psycopg.Error as error:
@@ -113,7 +126,10 @@ class Connections:
             raise
         finally:
             deadline.cancel()
+            connection.remove_notice_handler(noticed)
         await self._give_back(connection)
+        if STANDBY_WAIT in sources:
+            raise LedgerUnavailable("database: somebody ended its wait for the standby, which may not have this commit")
         return result
 
     async def _give_back(self, connection: AsyncConnection[Any]) -> None:
@@ -146,6 +162,7 @@ def target(url: str, limits: Limits, *, application_name: str) -> str:
     options = (
         f"-c statement_timeout={limits.statement_timeout_ms} -c lock_timeout={limits.lock_timeout_ms}"
         f" -c idle_in_transaction_session_timeout={limits.statement_timeout_ms}"
+        f" {SERVER_KEEPALIVES}"
     )
     ours = {
         "application_name": application_name,

@@ -25,6 +25,8 @@ class Secrets(Struct, frozen=True, kw_only=True):
     format: Literal["medai.embedded/1"] = "medai.embedded/1"
     passwords: dict[str, str]
     socket_folder: str
+    database: str = "medai"
+    """The one in use; another one after `medai audit recover`."""
 
     def __repr__(self) -> str:
         """No password, for this may end in a log."""
@@ -74,6 +76,15 @@ def with_socket_folder(home: Path, secrets: Secrets, uid: int) -> Secrets:
     if str(folder) == secrets.socket_folder:
         return secrets
     return _kept(home, msgspec.structs.replace(secrets, socket_folder=str(folder)))
+
+
+def use_database(home: Path, name: str) -> None:
+    """The database `name` is the one in use when this returns. Raises `SettingInvalid` where there is no server."""
+    secrets = load(home)
+    if secrets is None:
+        raise SettingInvalid(f"embedded PostgreSQL: {home / 'postgres.json'} is gone; restore it")
+    if secrets.database != name:
+        _kept(home, msgspec.structs.replace(secrets, database=name))
 
 
 def forget_socket_folder(home: Path) -> None:

@@ -29,7 +29,6 @@ from audit.postgres.credentials import Secrets
 from audit.postgres.server import Account, Programs
 from traceability.marks import implements
 
-DATABASE: Final = "medai"
 # Crash recovery replays at most some max_wal_size (1 GB) of changes before the server answers.
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 30.0
@@ -46,7 +45,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
     home: Path
     pid: int
     secrets: Secrets
-    database: str = DATABASE
+    database: str
 
     @property
     def admin_url(self) -> str:
@@ -98,7 +97,7 @@ def start(home: Path, programs: Programs | None = None) -> Cluster:
             secrets = credentials.with_socket_folder(home, secrets, account.uid)
         deadline = time.monotonic() + START_TIMEOUT_S
         cluster = _brought_up(home, data, programs, account, secrets, deadline)
-        logins.ensure(cluster.admin_url, DATABASE, secrets.passwords)
+        logins.ensure(cluster.admin_url, cluster.database, secrets.passwords)
         return cluster
 
 
@@ -109,7 +108,7 @@ def running(home: Path) -> Cluster | None:
     secrets = credentials.load(home) if pid is not None else None
     if pid is None or secrets is None:
         return None
-    return Cluster(home=home, pid=pid, secrets=secrets)
+    return Cluster(home=home, pid=pid, secrets=secrets, database=secrets.database)
 
 
 @implements("REQ-DEP-010")
@@ -199,7 +198,7 @@ def _brought_up(
             launched = server.launch(home, data, programs, account, secrets.socket_folder)
         pid = _answering(data, secrets, launched, deadline)
         if pid is not None:
-            return Cluster(home=home, pid=pid, secrets=secrets)
+            return Cluster(home=home, pid=pid, secrets=secrets, database=secrets.database)
         if SHARED_MEMORY_IN_USE not in server.last_words(log):
             break
         time.sleep(RELAUNCH_S)

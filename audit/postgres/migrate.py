@@ -34,6 +34,8 @@ def upgrade(admin_url: str) -> None:
     """
     with _transaction(admin_url) as connection:
         command.upgrade(_config(connection), "head")
+        # Verification compares the schema with the one of its revision.
+        connection.execute(sqlalchemy.text("GRANT SELECT ON public.alembic_version TO ledger_reader"))
 
 
 @implements("REQ-DEP-008")

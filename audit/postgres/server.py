@@ -99,7 +99,7 @@ def initialise(home: Path, data: Path, programs: Programs, account: Account, log
             "--auth-local=scram-sha-256", "--auth-host=reject", "--encoding=UTF8", "--locale=C", "--data-checksums",
             "--no-instructions",
         ]  # fmt: skip
-        _run_to_its_end(_as_account(arguments, home, programs, account))
+        _run_to_its_end(as_account(arguments, home, programs, account))
     finally:
         secret.unlink(missing_ok=True)
     beside.rename(data)
@@ -137,7 +137,7 @@ def launch(home: Path, data: Path, programs: Programs, account: Account, socket_
     arguments = [str(programs.folder / "postgres"), "-D", str(data)]
     for name, value in {**SETTINGS, "unix_socket_directories": socket_folder}.items():
         arguments += ["-c", f"{name}={value}"]
-    command = _as_account(arguments, home, programs, account)
+    command = as_account(arguments, home, programs, account)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600),
@@ -146,7 +146,7 @@ def launch(home: Path, data: Path, programs: Programs, account: Account, socket_
     return os.posix_spawn(command[0], command, ENVIRONMENT, file_actions=actions, setsid=True)
 
 
-def _as_account(arguments: list[str], home: Path, programs: Programs, account: Account) -> list[str]:
+def as_account(arguments: list[str], home: Path, programs: Programs, account: Account) -> list[str]:
     if not account.drops:
         return arguments
     capability = _needed_capability(home, programs, account)

@@ -11,6 +11,7 @@ import psycopg
 from audit.errors import (
     AuditError,
     CallerBehind,
+    LeaseLost,
     LedgerExists,
     LedgerForked,
     LedgerNotInitialised,
@@ -19,13 +20,14 @@ from audit.errors import (
 )
 from traceability.marks import implements
 
-# Raised by the functions of migrations/versions/0001_ledger.py.
+# Raised by the functions of migrations/versions.
 OURS: Final[dict[str, type[AuditError]]] = {
     "ML001": LedgerForked,
     "ML002": CallerBehind,
     "ML003": RecordRefused,
     "ML004": LedgerExists,
     "ML005": LedgerNotInitialised,
+    "ML008": LeaseLost,
 }
 # PostgreSQL, appendix A: 22 data exception, 23 integrity constraint violation, 54 program limit exceeded.
 OF_THE_DATA: Final = ("22", "23", "54")

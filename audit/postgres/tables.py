@@ -8,6 +8,8 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
+    ForeignKey,
     Index,
     LargeBinary,
     MetaData,
@@ -49,6 +51,7 @@ records: Final = Table(
 )
 Index("records_windows_opened", records.c.idx, postgresql_where=text("phase = 'opened'"))
 Index("records_of_index", records.c.of_index, postgresql_where=text("of_index IS NOT NULL"))
+Index("records_key_rotated", records.c.idx, postgresql_where=text("kind = 'key_rotated'"))
 
 nodes: Final = Table(
     "nodes",
@@ -72,6 +75,35 @@ checkpoints: Final = Table(
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
     Column("checkpoint", LargeBinary, nullable=False),
+)
+
+policies: Final = Table(
+    "policies",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("policy", LargeBinary, nullable=False),
+)
+
+cosigned: Final = Table(
+    "cosigned",
+    metadata,
+    Column("size", BigInteger, ForeignKey("ledger.checkpoints.size"), primary_key=True, autoincrement=False),
+    Column("version", SmallInteger, primary_key=True, autoincrement=False),
+    # The verdict of `policy` when this was stored; verification works it out again and compares.
+    Column("attested", Boolean, nullable=False),
+    Column("policy", LargeBinary, ForeignKey("ledger.policies.digest"), nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+)
+Index("cosigned_attested", cosigned.c.size, cosigned.c.version, postgresql_where=text("attested"))
+
+# Who leads, for as long as it says: the one table whose rows change, because they are nobody's evidence.
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Uuid, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
 )
 
 writer_lock: Final = Table("writer_lock", metadata, Column("only_row", Boolean, primary_key=True))

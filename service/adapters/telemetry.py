@@ -10,13 +10,17 @@ import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from audit.findings import Fault
 from traceability.marks import implements
+
+if TYPE_CHECKING:
+    from audit.watch import Pass
 
 FIELDS: Final = frozenset(
     {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
@@ -68,7 +72,8 @@ class _Libraries(logging.Handler):
 
 
 class Telemetry:
-    """Counts and logs for one worker (the ports `service.http.ports.Telemetry` and `audit.ports.Observer`).
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer`,
+    `audit.ports.PublishingObserver` and `audit.watch.WatchObserver`).
 
     With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
     files there, and any worker answers for all of them.
@@ -106,6 +111,29 @@ class Telemetry:
         self._ledger_events = Counter(
             "medai_ledger_events_total", "What the ledger met.", ("event",), registry=registry
         )
+        # Whoever leads says these: the largest of all processes is the truth, also after another took over.
+        self._anchor_size = _largest("medai_anchor_size", "Records that the anchor covers.", "anchor", registry)
+        self._anchor_time = _largest(
+            "medai_anchor_timestamp_seconds", "When the anchor last covered all that was signed.", "anchor", registry
+        )
+        self._anchor_failures = Counter(
+            "medai_anchor_failures_total",
+            "Checkpoints that were not anchored.",
+            ("anchor", "reason"),
+            registry=registry,
+        )
+        self._witness_size = _largest("medai_witness_size", "Records that the witness cosigned.", "witness", registry)
+        self._witness_time = _largest(
+            "medai_witness_timestamp_seconds", "When the witness last cosigned.", "witness", registry
+        )
+        self._witness_failures = Counter(
+            "medai_witness_failures_total", "Cosignatures that did not come.", ("witness", "reason"), registry=registry
+        )
+        self._attested_size = _largest(
+            "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
+        )
+
+        self._audited = _Audited(registry)
 
     @implements("REQ-DEP-007")
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
@@ -136,6 +164,26 @@ class Telemetry:
         self._batch_records.observe(records)
         self._commit_seconds.observe(commit_us / 1_000_000)
 
+    def anchored(self, anchor: str, size: int) -> None:
+        self._anchor_size.labels(anchor).set(size)
+        self._anchor_time.labels(anchor).set_to_current_time()
+
+    def anchor_failed(self, anchor: str, reason: str) -> None:
+        self._anchor_failures.labels(anchor, reason).inc()
+
+    def witnessed(self, witness: str, size: int) -> None:
+        self._witness_size.labels(witness).set(size)
+        self._witness_time.labels(witness).set_to_current_time()
+
+    def witness_failed(self, witness: str, reason: str) -> None:
+        self._witness_failures.labels(witness, reason).inc()
+
+    def attested(self, size: int) -> None:
+        self._attested_size.set(size)
+
+    def verified(self, seen: "Pass") -> None:
+        self._audited.say(seen)
+
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
@@ -148,6 +196,37 @@ class Telemetry:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the package's own types end here
         return generate_latest(registry)
+
+
+class _Audited:
+    """What the self-audit found. One worker of all looks at a time: the newest word is the truth."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._size = _newest("medai_audit_verified_size", "Records that the self-audit verified.", registry)
+        self._anchored = _newest("medai_audit_anchored_size", "Records that anchors vouch for.", registry)
+        self._time = _newest("medai_audit_timestamp_seconds", "When the last self-audit ended.", registry)
+        self._seconds = _newest("medai_audit_pass_seconds", "How long the last self-audit took.", registry)
+        self._verdict = _newest(
+            "medai_audit_verdict", "Its verdict: 0 valid, 1 altered or broken, 3 unattested.", registry
+        )
+        self._findings = _newest("medai_audit_findings", "What it found, by class.", registry, "class")
+
+    def say(self, seen: "Pass") -> None:
+        self._size.set(seen.report.size)
+        self._anchored.set(seen.report.anchored)
+        self._time.set(seen.ended_s)
+        self._seconds.set(seen.seconds)
+        self._verdict.set(seen.report.exit_code)
+        for fault in get_args(Fault):
+            self._findings.labels(fault).set(seen.classes.get(fault, 0))
+
+
+def _largest(name: str, what: str, label: str | None, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, what, (label,) if label else (), multiprocess_mode="max", registry=registry)
+
+
+def _newest(name: str, what: str, registry: CollectorRegistry, label: str | None = None) -> Gauge:
+    return Gauge(name, what, (label,) if label else (), multiprocess_mode="mostrecent", registry=registry)
 
 
 def _origin(error: BaseException) -> str:

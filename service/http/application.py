@@ -8,16 +8,18 @@ from litestar import Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from audit.ports import Clock
+from audit.ports import Clock, Reader
 from audit.ports import Recorder as Ledger
-from service.http import auth, documentation, problems
+from service.http import auth, documentation, log_routes, problems
 from service.http.admission import Admission, Rates
 from service.http.body import Bodies
 from service.http.case import case_of
+from service.http.log import PublicLog
 from service.http.peers import Peers
 from service.http.policy import Policy
 from service.http.ports import Pseudonyms, Telemetry, TokenBook
 from service.http.recorder import Recorder
+from service.http.releases import releases_route
 from service.http.routes import Infer, Inference, health_route, infer_route, version_route
 from service.http.templates import Templates
 from service.http.windows import Windows
@@ -27,6 +29,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     """What the public application is made of; tests give fakes."""
 
     ledger: Ledger
+    log: Reader
+    """The log is served from it; nothing else is read through it."""
     infer: Infer
     tokens: TokenBook
     pseudonyms: Pseudonyms
@@ -34,10 +38,14 @@ class Parts(Struct, frozen=True, kw_only=True):
     clock: Clock
     policy: Policy
     process_id: UUID
-    version: bytes
-    """The body of `/version`."""
+    version: Callable[[], bytes]
+    """The body of `/version` as it is now."""
     unready: Callable[[], str | None]
     """Why no finding could be given now, or None."""
+    release: str | None = None
+    """The digest of the release that is active: every record names it."""
+    release_page: bytes | None = None
+    """Its page."""
 
 
 class Application(Struct, frozen=True, kw_only=True):
@@ -50,7 +58,13 @@ class Application(Struct, frozen=True, kw_only=True):
 
 def create(parts: Parts) -> Application:
     """The public application. Nothing is started: whoever serves it closes its windows."""
-    peers = Peers(parts.pseudonyms, parts.policy.trusted_proxies)
+    policy = parts.policy
+    peers = Peers(
+        parts.pseudonyms,
+        policy.trusted_proxies,
+        header=policy.forwarded_header,
+        ipv6_bits=policy.peer_ipv6_bits,
+    )
     windows = Windows(
         ledger=parts.ledger,
         clock=parts.clock,
@@ -58,6 +72,7 @@ def create(parts: Parts) -> Application:
         others=peers.others(),
         telemetry=parts.telemetry,
         policy=parts.policy,
+        release=parts.release,
     )
     admission = Admission(parts.policy, parts.telemetry)
     routes = _routes(parts, admission)
@@ -70,6 +85,7 @@ def create(parts: Parts) -> Application:
         telemetry=parts.telemetry,
         templates=Templates(path for route in routes for path in route.paths),
         policy=parts.policy,
+        release=parts.release,
     )
     return Application(asgi=recorder, windows=windows, admission=admission)
 
@@ -87,8 +103,14 @@ def _routes(parts: Parts, admission: Admission) -> list[HTTPRouteHandler]:
         infer_route(inference),
         health_route(parts.unready),
         version_route(parts.version),
+        *log_routes.routes(PublicLog(parts.log, parts.policy), _callers(parts.policy)),
         *documentation.pages(),
+        releases_route(parts.release_page, _callers(parts.policy)),
     ]
+
+
+def _callers(policy: Policy) -> Rates:
+    return Rates(per_s=policy.caller_rate_per_s, burst=policy.caller_burst, max_callers=policy.max_peers)
 
 
 def _litestar(parts: Parts, routes: list[HTTPRouteHandler]) -> Litestar:

@@ -24,7 +24,7 @@ def decided(case: Case, status: int, code: str | None, now_us: int) -> records.R
         status=status,
         actor=case.actor,
         peer=case.peer,
-        release=None,
+        release=case.release,
         code=code,
     )
 

@@ -4,12 +4,13 @@ Schemas come from the structs that are encoded, and statuses from the table of p
 say something else than the service does.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
 
-from service.http import body, problems, proofs, routes
+from service.http import body, document_log, log_proofs, problems, proofs, routes
+from service.http.releases import HTML
 from service.http.version import Version
 
 Json = dict[str, Any]
@@ -20,6 +21,7 @@ _WHY: Final = {
     400: "The request is not well-formed, or its body ended early.",
     401: "No bearer token, or none that is valid now.",
     403: "The token lacks the scope.",
+    404: "There is nothing at this path, or nothing yet: no such tile, or no signed checkpoint that covers it.",
     406: "`Accept` admits nothing that this path answers with.",
     408: "The body did not arrive in time.",
     413: "The body, or the image that it declares, is larger than the limit.",
@@ -27,7 +29,8 @@ _WHY: Final = {
     422: "A parameter, a part, the frame, the model or the image itself cannot be used.",
     429: "This caller asks too often, or for too much at once.",
     500: "The service failed; nothing was found.",
-    503: "The queue is full, the service is stopping, or the answer could not be recorded and is withheld.",
+    503: "The queue is full, the service is stopping, the log cannot be read, or the answer could not be recorded and "
+    "is withheld.",
 }
 
 _HEADERS: Final[dict[str, Json]] = {
@@ -74,8 +77,9 @@ def encoded() -> bytes:
 
 def describe() -> Json:
     """The document."""
-    shown = (proofs.Answer, problems.Document, Version, routes.Health)
-    (answer, problem, version, health), schemas = msgspec.json.schema_components(
+    served = (proofs.Answer, problems.Document, Version, routes.Health)
+    shown = (*served, log_proofs.InclusionProof, log_proofs.ConsistencyProof)
+    (answer, problem, version, health, inclusion, consistency), schemas = msgspec.json.schema_components(
         shown, ref_template="#/components/schemas/{name}"
     )
     schemas["Answer"]["required"].append("ledger")
@@ -91,6 +95,8 @@ def describe() -> Json:
             "/infer": {"post": _infer(answer, problem)},
             "/health": {"get": _plain("health", "Whether a finding could be given now.", health, problem)},
             "/version": {"get": _plain("version", "What runs here, and whose signatures to expect.", version, problem)},
+            "/console/releases": {"get": _releases(problem)},
+            **document_log.paths(partial(_responses, problem), inclusion, consistency, _REQUEST_HEADERS),
         },
         "components": {
             "schemas": schemas,
@@ -136,7 +142,7 @@ def _infer(answer: Json, problem: Json) -> Json:
             *_REQUEST_HEADERS,
         ],
         "requestBody": {"required": True, "content": dict.fromkeys(body.MEDIA_TYPES, binary) | {body.FORM: form}},
-        "responses": _responses("The finding, with the proof of its record.", answer, problem, _INFER),
+        "responses": _responses(problem, "The finding, with the proof of its record.", _json(answer), _INFER),
     }
 
 
@@ -146,16 +152,34 @@ def _plain(name: str, summary: str, schema: Json, problem: Json) -> Json:
         "summary": summary,
         "security": [],
         "parameters": _REQUEST_HEADERS,
-        "responses": _responses(summary, schema, problem, _EVERYWHERE),
+        "responses": _responses(problem, summary, _json(schema), _EVERYWHERE),
     }
 
 
-def _responses(description: str, schema: Json, problem: Json, refusals: tuple[int, ...]) -> Json:
+def _releases(problem: Json) -> Json:
+    return {
+        "operationId": "releases",
+        "summary": "The page of the release that is active.",
+        "description": "Needs the scope `release.read`. 404 until a release brought its page.",
+        "security": [{"token": []}],
+        "parameters": _REQUEST_HEADERS,
+        "responses": _responses(
+            problem, "The page.", {HTML: {"schema": {"type": "string"}}}, (400, 401, 403, 404, 406, 429, 500, 503)
+        ),
+    }
+
+
+def _json(schema: Json) -> Json:
+    return {routes.JSON: {"schema": schema}}
+
+
+def _responses(problem: Json, description: str, content: Json, refusals: tuple[int, ...]) -> Json:
+    """What an operation answers with when all is well, and each status that it refuses with."""
     responses: Json = {
         "200": {
             "description": description,
             "headers": _refer("X-Correlation-ID", "traceparent", "Ledger-Index"),
-            "content": {routes.JSON: {"schema": schema}},
+            "content": content,
         }
     }
     for status in refusals:

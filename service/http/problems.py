@@ -22,6 +22,8 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "unauthenticated": (401, "A valid bearer token is needed"),
     "forbidden": (403, "The token does not have the scope"),
     "not_found": (404, "There is nothing at this path"),
+    "not_signed": (404, "No signed checkpoint covers this yet"),
+    "not_in_tree": (404, "The tree of that size does not have this"),
     "method_not_allowed": (405, "This path does not take this method"),
     "not_acceptable": (406, "The answer has none of the accepted media types"),
     "body_timeout": (408, "The body did not arrive in time"),
@@ -38,6 +40,7 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "internal_error": (500, "The service failed"),
     "inference_failed": (500, "The model could not be run"),
     "ledger_unavailable": (503, "The answer cannot be recorded now, so there is none"),
+    "log_unavailable": (503, "The log cannot be read now"),
     "overloaded": (503, "The queue is full"),
     "draining": (503, "The service is about to stop"),
 }

@@ -94,7 +94,7 @@ def record_of(
         status=200,
         actor=case.actor,
         peer=case.peer,
-        release=None,
+        release=case.release,
         model=answer.model,
         finding=answer.finding,
         input=answer.input,

@@ -26,7 +26,7 @@ from service.http.peers import Peers
 from service.http.policy import Policy
 from service.http.ports import Telemetry
 from service.http.templates import Templates
-from service.http.windows import Windows
+from service.http.windows import Subject, Windows
 from traceability.marks import implements
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -46,8 +46,10 @@ class Recorder:
         telemetry: Telemetry,
         templates: Templates,
         policy: Policy,
+        release: str | None,
     ) -> None:
         self.app = app
+        self.release = release
         self.ledger = ledger
         self.windows = windows
         self.clock = clock
@@ -93,6 +95,7 @@ class _Exchange:
         self._gone = False
         self._entered = False
         self._own_record = False
+        self._is_flood = False
         self._status = 0
         self._sent_bytes = 0
         self._outcome: decisions.Fate | None = None
@@ -114,8 +117,9 @@ class _Exchange:
             correlation_id=correlation.correlation_id(found.get(b"x-correlation-id"), now_us),
             traceparent=correlation.traceparent(found.get(b"traceparent")),
             method=method if method in _METHODS else "OTHER",
-            peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(b"x-forwarded-for")),
+            peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(self._recorder.peers.header)),
             received_us=now_us,
+            release=self._recorder.release,
         )
         case.declared_bytes = int(declared) if declared.isdigit() else None
         case.receive = self.receive
@@ -185,6 +189,9 @@ class _Exchange:
         if problem.code == "ledger_unavailable":
             await self._refuse_unrecorded("ledger_unavailable")
         elif await self._decided(problem.status, problem.code):
+            if self._is_flood:
+                # Whoever asks on and on waits: a connection carries one request at a time, so this is also its rate.
+                await asyncio.sleep(self._recorder.policy.refusal_delay_ms / 1000)
             await self._send_problem(problem)
 
     @implements("REQ-LED-002")
@@ -218,10 +225,23 @@ class _Exchange:
         now_us = recorder.clock.now_us()
         if status < 400 and self._is_public():
             case.index = await recorder.windows.join("public", case.peer, now_us)
-        elif 400 <= status != 500 and (window_of := recorder.windows.refusal(case.peer, now_us)) is not None:
-            case.index = await recorder.windows.join("refusals", window_of, now_us)
+        elif (window := self._folded(status, now_us)) is not None:
+            case.index = await recorder.windows.join(*window, now_us)
         else:
             await self._append(decisions.decided(case, status, code, now_us))
+
+    def _folded(self, status: int, now_us: int) -> tuple[Subject, str] | None:
+        """The window that covers what is one of too many; None for what is recorded singly: what callers with a token
+        are given, and failures of ours that they meet, always are."""
+        case, windows = self._case, self._recorder.windows
+        if status >= 400 and (status != 500 or case.actor is None):
+            peer = windows.refusal(case.peer, now_us)
+            self._is_flood = peer is not None and case.actor is None
+            return None if peer is None else ("refusals", peer)
+        if status < 400 and case.actor is None:
+            peer = windows.answer(case.peer, now_us)
+            return None if peer is None else ("public", peer)
+        return None
 
     async def _append(self, record: records.Prediction | records.Request) -> Proven:
         self._enter()

@@ -82,12 +82,12 @@ def health_route(unready: Callable[[], str | None]) -> HTTPRouteHandler:
     return health
 
 
-def version_route(version: bytes) -> HTTPRouteHandler:
-    """`GET /version`: what runs here; it does not change while it runs, so it is encoded once."""
+def version_route(version: Callable[[], bytes]) -> HTTPRouteHandler:
+    """`GET /version`: what runs here, and the log's key, which may be rotated while it runs."""
 
     @get("/version", opt={"produces": JSON}, media_type=JSON, sync_to_thread=False)
     def describe() -> Response[bytes]:
-        return Response(version, media_type=JSON)
+        return Response(version(), media_type=JSON)
 
     return describe
 

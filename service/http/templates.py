@@ -10,9 +10,10 @@ class Templates:
     def __init__(self, paths: Iterable[str]) -> None:
         self._plain: set[str] = set()
         self._patterns: list[tuple[re.Pattern[str], str]] = []
-        for path in paths:
+        # With more of it written out comes before with less, as with Litestar.
+        for path in sorted(paths, key=lambda each: each.count("{")):
             if "{" in path:
-                pattern = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in path.split("/"))
+                pattern = "/".join(_expression(part) for part in path.split("/"))
                 # As Litestar names it: without the parameter's type.
                 self._patterns.append((re.compile(pattern), re.sub(r":\w+}", "}", path)))
             else:
@@ -24,3 +25,9 @@ class Templates:
         if normal in self._plain:
             return normal
         return next((template for pattern, template in self._patterns if pattern.fullmatch(normal)), None)
+
+
+def _expression(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return ".+" if part.endswith(":path}") else "[^/]+"

@@ -5,6 +5,7 @@ import pytest
 from audit import chain, merkle, record
 from audit.errors import (
     CallerBehind,
+    DatabaseChanged,
     LedgerExists,
     LedgerForked,
     LedgerNotInitialised,
@@ -74,6 +75,18 @@ async def test_what_others_wrote_since_is_given_back(begun, entries):
     answer = await begun.store.append(1, *entries.batch(2))
     assert answer.first == 6
     assert answer.between == tuple(merkle.leaf_hash(body) for body in others[1])
+
+
+async def test_on_the_timeline_that_the_caller_names_a_batch_is_written(begun, entries):
+    timeline = (await begun.store.ready()).timeline
+    assert (await begun.store.append(1, *entries.batch(2), timeline=timeline)).first == 1
+
+
+async def test_on_another_timeline_than_the_caller_names_nothing_is_written(begun, entries):
+    timeline = (await begun.store.ready()).timeline
+    with pytest.raises(DatabaseChanged):
+        await begun.store.append(1, *entries.batch(2), timeline=timeline + 1)
+    assert (await begun.reader.head()).size == 1
 
 
 async def test_a_caller_that_is_up_to_date_is_given_nothing_back(begun, entries):
@@ -216,3 +229,26 @@ async def test_a_caller_too_far_behind_is_told_so(begun, entries):
     with pytest.raises(CallerBehind):
         await begun.store.append(1, *entries.batch(1))
     assert len((await begun.store.append(size - 65_536, *entries.batch(1))).between) == 65_536
+
+
+async def test_a_caller_that_does_not_know_of_a_rotation_is_told_so_and_nothing_is_written(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.request(), entries.rotation(), entries.request()))
+    with pytest.raises(CallerBehind):
+        await begun.store.append(1, *entries.batch(1))
+    assert (await begun.reader.head()).size == 4
+
+
+async def test_a_caller_that_knows_of_the_rotation_appends_as_ever(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.request(), entries.rotation(), entries.request()))
+    assert (await begun.store.append(3, *entries.batch(1))).first == 4
+
+
+async def test_a_batch_that_was_written_before_a_rotation_is_answered_when_it_comes_again(begun, entries):
+    batch = entries.batch(2)
+    original = await begun.store.append(1, *batch)
+    await begun.store.append(3, *entries.sent(entries.rotation()))
+    assert await begun.store.append(1, *batch) == original
+
+
+async def test_whoever_appends_a_rotation_is_not_told_of_it(begun, entries):
+    assert (await begun.store.append(1, *entries.sent(entries.rotation()))).first == 1

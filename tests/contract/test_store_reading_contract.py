@@ -30,9 +30,10 @@ async def test_a_record_is_given_back_with_the_bytes_that_were_sent(begun, entri
     assert stored.leaf_hash == merkle.leaf_hash(bodies[0])
 
 
-async def test_a_record_that_is_not_there_is_not_found(begun):
+@pytest.mark.parametrize("index", [1, 2**63 - 1, 2**63, 10**30])
+async def test_a_record_that_is_not_there_is_not_found(begun, index):
     with pytest.raises(NotFound):
-        await begun.reader.record(1)
+        await begun.reader.record(index)
 
 
 async def test_the_state_is_known_where_a_batch_ended_and_nowhere_else(filled):
@@ -57,6 +58,24 @@ async def test_each_whole_tile_s_hash_is_stored_and_no_other(filled):
         (8, 0): merkle.root(leaves[:256]),
         (8, 1): merkle.root(leaves[256:512]),
     }
+
+
+async def test_stretches_of_hashes_are_given_back_end_to_end(filled):
+    leaves = await filled.reader.leaf_hashes(0, 601)
+    nodes = await filled.reader.nodes([(8, 0), (8, 1)])
+    found = await filled.reader.hashes([(0, 256, 512), (8, 0, 2), (0, 600, 601)])
+    assert found == [b"".join(leaves[256:512]), nodes[8, 0] + nodes[8, 1], leaves[600]]
+
+
+async def test_a_stretch_ends_where_the_stored_hashes_do(filled):
+    leaves = await filled.reader.leaf_hashes(0, 601)
+    nodes = await filled.reader.nodes([(8, 1)])
+    found = await filled.reader.hashes([(0, 512, 768), (8, 1, 256), (16, 0, 1), (0, 700, 701)])
+    assert found == [b"".join(leaves[512:]), nodes[8, 1], b"", b""]
+
+
+async def test_no_stretch_has_no_hashes(filled):
+    assert await filled.reader.hashes([]) == []
 
 
 async def test_a_tile_counts_as_completed_by_its_last_record(filled):
@@ -187,6 +206,13 @@ async def test_the_checkpoint_of_the_largest_size_is_given_back(filled):
     assert await filled.reader.checkpoint() == (601, b"later")
 
 
+async def test_a_size_is_covered_by_the_next_checkpoint_that_is_published(filled):
+    for size in (601, 101, 301):
+        await filled.store.publish(size, b"%d" % size)
+    covering = [await filled.reader.covering(size) for size in (0, 101, 102, 601, 602)]
+    assert covering == [(101, b"101"), (101, b"101"), (301, b"301"), (601, b"601"), None]
+
+
 async def test_publishing_the_same_again_changes_nothing(begun):
     await begun.store.publish(1, b"one")
     await begun.store.publish(1, b"one")
@@ -240,3 +266,26 @@ async def test_every_tile_is_given_and_found_right(filled, columns):
 async def test_what_is_not_there_is_missing_from_its_tile(filled):
     tiles = [tile async for page in filled.reader.tiles(256, 1024, ()) for tile in page]
     assert [(tile.first, len(tile.indices) // 8) for tile in tiles] == [(256, 256), (512, 89), (768, 0)]
+
+
+async def test_rotations_of_the_key_are_found_among_the_other_records(begun, entries):
+    rotations = [entries.rotation(), entries.rotation()]
+    await begun.store.append(1, *entries.sent(entries.request(), rotations[0], entries.request(), rotations[1]))
+    assert [one.index for one in await begun.reader.rotations(0, 9)] == [2, 4]
+
+
+async def test_a_rotation_is_given_back_as_it_is_stored(begun, entries):
+    rotation = entries.rotation()
+    await begun.store.append(1, *entries.sent(rotation))
+    assert [one.body for one in await begun.reader.rotations(0, 9)] == [record.encode(rotation)]
+
+
+async def test_rotations_outside_the_asked_range_are_not_looked_at(begun, entries):
+    await begun.store.append(1, *entries.sent(entries.rotation(), entries.rotation(), entries.rotation()))
+    assert [one.index for one in await begun.reader.rotations(2, 3)] == [2]
+
+
+async def test_no_more_than_256_rotations_come_at_once(begun, entries):
+    await begun.store.append(1, *entries.sent(*(entries.rotation() for _ in range(300))))
+    found = await begun.reader.rotations(0, 1000)
+    assert [one.index for one in found] == list(range(1, 257))

@@ -1,12 +1,13 @@
 import importlib
 import re
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
 
 from audit import settings as audit_settings
 from audit.errors import AuditError
+from audit.witness import settings as witness_settings
 from sbom.errors import SbomError
 from service import cli
 from service import settings as service_settings
@@ -41,7 +42,7 @@ def variables(library_files):
     """Every variable that is read: those that the settings list, and those written out anywhere in the code."""
     found = {name for path in library_files for name in VARIABLE.findall(path.read_text("utf-8"))}
     written = {name for name in found if not name.endswith("_X")}  # docstrings write X for any name
-    return written | set(audit_settings.VARIABLES) | set(service_settings.VARIABLES)
+    return written | set(audit_settings.VARIABLES) | set(service_settings.VARIABLES) | witness_settings.VARIABLES
 
 
 def test_every_setting_that_is_read_is_in_the_readme(variables, readme):
@@ -62,12 +63,24 @@ def test_the_readme_gives_every_service_setting_its_default_and_its_bounds(readm
     assert [row for row in rows if row not in readme] == []
 
 
-def test_the_readme_gives_every_ledger_setting_its_default_and_its_bounds(readme):
-    hints = get_type_hints(audit_settings.LedgerSettings, include_extras=True)
+@pytest.mark.parametrize(
+    "prefix, settings",
+    [
+        (audit_settings.PREFIX, audit_settings.LedgerSettings),
+        (audit_settings.PUBLISH_PREFIX, audit_settings.PublishSettings),
+        (audit_settings.WATCH_PREFIX, audit_settings.WatchSettings),
+        (witness_settings.PREFIX, witness_settings.WitnessSettings),
+    ],
+)
+def test_the_readme_gives_every_setting_of_the_ledger_and_the_witness_its_default_and_its_bounds(
+    prefix, settings, readme
+):
+    hints = get_type_hints(settings, include_extras=True)
     rows = []
-    for field in msgspec.structs.fields(audit_settings.LedgerSettings):
-        bounds = get_args(hints[field.name])[1]
-        rows.append(_row(audit_settings.PREFIX + field.name.upper(), field.default, f"{bounds.ge} to {bounds.le}"))
+    for field in msgspec.structs.fields(settings):
+        kind, bounds = hints[field.name], get_args(hints[field.name])
+        allowed = ", ".join(bounds) if get_origin(kind) is Literal else f"{bounds[1].ge} to {bounds[1].le}"
+        rows.append(_row(prefix + field.name.upper(), field.default, allowed))
     assert [row for row in rows if row not in readme] == []
 
 

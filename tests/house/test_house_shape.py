@@ -3,8 +3,8 @@ import ast
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "data", "info", "process"}
 MAX_FILE_LINES = 400
 # One file by design: it is handed to auditors alone, and shares no code. Its table of the records' schema,
-# JSON, Ed25519 and the C2SP formats are sections of it where they are modules elsewhere.
-LONGER_BY_DESIGN = {"audit/verifier.py": 600}
+# JSON, Ed25519, ML-DSA-44, policies and the C2SP formats are sections of it where they are modules elsewhere.
+LONGER_BY_DESIGN = {"audit/verifier.py": 920}
 MAX_FUNCTION_LINES = 60
 
 

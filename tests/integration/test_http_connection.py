@@ -134,3 +134,47 @@ def test_a_slow_body_is_no_late_head():
             assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200 ")
 
     asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def _crowd(writer, count):
+    """So many more connections to the server of `writer`, which say nothing; those that it closed by itself."""
+    made = [await asyncio.open_connection(*writer.get_extra_info("peername")) for _ in range(count)]
+    try:
+        ends = [asyncio.create_task(reader.read(1)) for reader, _ in made]
+        await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        yield ends
+    finally:
+        for end, (_, opened) in zip(ends, made, strict=True):
+            end.cancel()
+            opened.close()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+def test_a_connection_that_there_is_no_room_for_is_closed_unread_and_counted():
+    async def scenario():
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, refused), _crowd(writer, 12) as ends:
+            await asyncio.wait_for(_all_but(ends, 3), 5)
+            assert len(refused) == 9
+
+    asyncio.run(scenario())
+
+
+async def _all_but(ends, count):
+    """Until all but so many have ended."""
+    while sum(not end.done() for end in ends) > count:
+        await asyncio.sleep(0.01)
+
+
+def test_a_full_house_of_one_address_does_not_keep_another_out():
+    async def scenario():
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, _refused), _crowd(writer, 12):
+            target = writer.get_extra_info("peername")
+            reader, other = await asyncio.open_connection(*target, local_addr=("127.0.0.2", 0))
+            other.write(START + b"Content-Length: 3\r\n\r\nabc")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).endswith(b" 200 OK\r\n")
+            other.close()
+
+    asyncio.run(scenario())

@@ -53,7 +53,7 @@ class Log:
         return await verification.verify(
             functools.partial(PostgresReader, self.database.reader_url),
             self.signer.verifier,
-            self.anchor.all(),
+            self.anchor,
             processes=processes,
             schema=schema,
         )
@@ -142,7 +142,8 @@ def test_a_rewritten_record_with_every_hash_recomputed_is_found_by_verification(
         await log.ledger.close()
         log.rewrite(7, status=418)
         report = await log.verify()
-        assert (report.exit_code, {found.fault for found in report.found}) == (1, {"suffix_rewritten"})
+        altered = {found.fault for found in report.found if found.altered}
+        assert (report.exit_code, altered) == (1, {"suffix_rewritten"})
 
     story(test)
 
@@ -189,76 +190,6 @@ def test_without_an_anchor_a_ledger_is_consistent_but_unattested(story, entries,
     story(test)
 
 
-FLIP = "set_byte({0}, {1}, get_byte({0}, {1}) # 1)"
-LAST_BATCH = "(SELECT max(size) FROM ledger.batches)"
-# What is done as the superuser, the class that verification gives it, and where it places it.
-ALTERATIONS = {
-    "a byte of a record": (
-        f"UPDATE ledger.records SET record = {FLIP.format('record', 30)} WHERE idx = 300",
-        "hash_edited",
-        300,
-    ),
-    "a leaf hash": (
-        f"UPDATE ledger.records SET leaf_hash = {FLIP.format('leaf_hash', 0)} WHERE idx = 300",
-        "hash_edited",
-        300,
-    ),
-    "a search column": ("UPDATE ledger.records SET actor = 'somebody' WHERE idx = 300", "derived_column", 300),
-    "a missing record": ("DELETE FROM ledger.records WHERE idx = 300", "deleted", 300),
-    "a subtree hash": (
-        f"UPDATE ledger.nodes SET hash = {FLIP.format('hash', 0)} WHERE height = 8 AND idx = 1",
-        "hash_edited",
-        256,
-    ),
-    "a chain hash": (
-        f"UPDATE ledger.batches SET chain = {FLIP.format('chain', 0)} WHERE first = 1",
-        "hash_edited",
-        1,
-    ),
-    "a published checkpoint, not the last": (
-        f"UPDATE ledger.checkpoints SET checkpoint = {FLIP.format('checkpoint', 60)} WHERE size = 1",
-        "hash_edited",
-        1,
-    ),
-    "a published checkpoint's size": ("UPDATE ledger.checkpoints SET size = 257 WHERE size = 1", "hash_edited", 257),
-    "a subtree hash of records to come": (
-        "INSERT INTO ledger.nodes SELECT height, 2, hash FROM ledger.nodes WHERE height = 8 AND idx = 1",
-        "inserted",
-        512,
-    ),
-    "an inserted record": (
-        """INSERT INTO ledger.records SELECT 10 + idx, gen_random_uuid(), record, leaf_hash, kind, recorded_at_us
-           FROM ledger.records WHERE idx = 600""",
-        "inserted",
-        601,
-    ),
-    "a cut tail": (
-        f"""WITH cut AS (DELETE FROM ledger.batches WHERE size = {LAST_BATCH} RETURNING first)
-            DELETE FROM ledger.records WHERE idx >= (SELECT first FROM cut)""",
-        "truncated",
-        513,
-    ),
-}
-
-
-@pytest.mark.verifies("REQ-AUD-013")
-@pytest.mark.parametrize("what", ALTERATIONS)
-def test_an_alteration_is_found_with_its_class_and_its_place(story, entries, what: str) -> None:
-    statement, fault, place = ALTERATIONS[what]
-
-    async def test(log: Log) -> None:
-        await fill(log, entries, 600)
-        await log.ledger.close()
-        with psycopg.connect(log.database.admin_url) as connection:
-            for table in TABLES:
-                connection.execute(f"ALTER TABLE ledger.{table} DISABLE TRIGGER ALL")
-            assert connection.execute(statement).rowcount > 0
-        found = [one for one in (await log.verify()).found if one.fault == fault]
-        assert found[0].first == place
-
-    story(test)
-
-
 @pytest.mark.verifies("REQ-AUD-012")
 def test_a_rewritten_ledger_whose_anchors_are_gone_is_found_by_what_it_publishes(story, entries, tmp_path) -> None:
     async def test(log: Log) -> None:
@@ -271,7 +202,8 @@ def test_a_rewritten_ledger_whose_anchors_are_gone_is_found_by_what_it_publishes
             connection.execute("INSERT INTO ledger.checkpoints VALUES (%s, %s)", published)
         log.anchor = FolderAnchor(tmp_path / "elsewhere", (log.signer.verifier,))
         report = await log.verify()
-        assert (report.exit_code, {found.fault for found in report.found}) == (1, {"suffix_rewritten"})
+        altered = {found.fault for found in report.found if found.altered}
+        assert (report.exit_code, altered) == (1, {"suffix_rewritten"})
 
     story(test)
 
@@ -281,7 +213,7 @@ def test_a_database_that_goes_away_is_no_finding(story, entries) -> None:
         await fill(log, entries, 3)
         lost = msgspec.structs.replace(log.database, database="no_such_database").reader_url
         with pytest.raises(LedgerUnavailable):
-            await verification.verify(functools.partial(PostgresReader, lost), log.signer.verifier, log.anchor.all())
+            await verification.verify(functools.partial(PostgresReader, lost), log.signer.verifier, log.anchor)
 
     story(test)
 

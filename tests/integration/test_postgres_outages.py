@@ -21,6 +21,8 @@ from audit.postgres.store import APPEND, PostgresStore
 
 pytestmark = pytest.mark.anyio
 
+END_READERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'medai reader'"
+
 
 @pytest.fixture(scope="module")
 def fragile(tmp_path_factory):
@@ -74,6 +76,20 @@ async def test_without_a_server_a_reader_says_unavailable(server, fragile):
         await reader.head()
     with pytest.raises(LedgerUnavailable):
         [row async for row in reader.rows(0, 10, 5)]
+    await reader.close()
+
+
+async def test_a_verification_whose_connection_is_ended_says_unavailable(server, store, entries):
+    await store.append(await size_of(server), *entries.batch(1))
+    reader = PostgresReader(server.reader_url)
+
+    async def read_on() -> None:
+        async for _ in reader.tiles(0, 1 << 40, ()):  # longer than it takes to be ended
+            with psycopg.connect(server.admin_url, autocommit=True) as admin:
+                admin.execute(END_READERS)
+
+    with pytest.raises(LedgerUnavailable):
+        await read_on()
     await reader.close()
 
 

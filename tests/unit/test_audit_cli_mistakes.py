@@ -2,17 +2,17 @@
 
 import pytest
 
-from audit import cli
+from audit import cli, cli_key, command
 from audit.errors import Altered, LedgerUnavailable, NotFound, SettingInvalid, SignatureInvalid, Unattested
 
 pytestmark = pytest.mark.verifies("REQ-DEP-014")
 
 
 def failing(error):
-    def command():
+    def fail():
         raise error
 
-    return command
+    return fail
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def failing(error):
     ids=lambda value: getattr(value, "code", value),
 )
 def test_each_kind_of_error_has_its_exit_code_and_its_sentence(error, code, capsys):
-    assert cli._run(failing(error)) == code
+    assert command.run(failing(error)) == code
     assert capsys.readouterr() == ("", f"medai: {error.code}: {error}\n")
 
 
 def test_what_ends_well_keeps_its_own_exit_code(capsys):
-    assert cli._run(lambda: 3) == 3
+    assert command.run(lambda: 3) == 3
     assert capsys.readouterr() == ("", "")
 
 
@@ -46,9 +46,9 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command",
+    "mistake",
     [
-        lambda: cli.key([]),
+        lambda: cli_key.key([]),
         lambda: cli.verify([]),
         lambda: cli.verify(["--receipt", "missing", "--key", "no key"]),
         lambda: cli.verify(["--processes", "0"]),
@@ -57,8 +57,8 @@ def home(tmp_path, monkeypatch):
     ],
     ids=["no key", "no ledger", "no verifier key", "no process", "no index", "no database"],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_two(command, home, capsys):
-    code = command()
+def test_a_mistake_is_one_sentence_and_exit_code_two(mistake, home, capsys):
+    code = mistake()
     out, err = capsys.readouterr()
     sentences = [line for line in err.splitlines() if line.startswith("medai: setting_invalid: ")]
     assert (code, out, len(sentences)) == (2, "", 1)

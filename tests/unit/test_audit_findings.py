@@ -32,7 +32,7 @@ def verdicts(finding):
     recorded = canonical.decode(record.encode(a_prediction(answer)))
     recorded["finding"] = {name: value for name, value in finding.items() if value is not None}
     body = json.dumps(log_of(canonical.encode(recorded), answer).answer).encode()
-    return evidence.check_answer(body, Policy(logs=())).exit_code, verifier.judge(body, [])[0]
+    return evidence.check_answer(body, Policy(logs=())).exit_code, verifier.judge(body, verifier.trusting([]))[0]
 
 
 def as_json(finding):
@@ -73,5 +73,5 @@ def test_both_verifiers_admit_the_same_findings(finding):
 def test_the_member_that_no_released_finding_has_is_named(member, value):
     recorded = canonical.decode(record.encode(a_prediction(an_answer()))) | {member: value}
     body = json.dumps(log_of(canonical.encode(recorded), an_answer()).answer).encode()
-    ours, theirs = evidence.check_answer(body, Policy(logs=())).words, verifier.judge(body, [])[1]
+    ours, theirs = evidence.check_answer(body, Policy(logs=())).words, verifier.judge(body, verifier.trusting([]))[1]
     assert [f"record's {member} is {value!r}" in words for words in (ours, theirs)] == [True, True]

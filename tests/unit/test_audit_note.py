@@ -1,5 +1,6 @@
 import base64
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from audit import note
 from audit.errors import Malformed, SettingInvalid, SignatureInvalid, SignatureMissing
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit" / "note"
+REFUSALS = {"malformed": Malformed, "invalid": SignatureInvalid, "missing": SignatureMissing}
 ALICE = note.Signer.generate("alice.example/log", b"a" * 32)
 BOB = note.Signer.generate("bob.example/log", b"b" * 32)
 TEXT = "a text\n\nwith an empty line\n"
@@ -275,3 +278,24 @@ def test_a_text_that_no_note_may_hold_is_not_signed(text):
 def test_a_text_without_a_signer_is_no_note():
     with pytest.raises(Malformed):
         note.sign(TEXT, [])
+
+
+def _vectors(*folders):
+    paths = [path for folder in folders for path in sorted((VECTORS / folder).iterdir())]
+    return pytest.mark.parametrize("path", paths, ids=lambda path: f"{path.parent.name}/{path.stem}")
+
+
+@pytest.fixture(scope="module")
+def known():
+    return note.Verifier.parse((VECTORS / "alice.vkey").read_text("utf-8").strip())
+
+
+@_vectors("opened")
+def test_a_note_in_a_lawful_form_is_opened(path, known):
+    assert [one.name for one in note.open(path.read_bytes(), [known]).verified] == [known.name]
+
+
+@_vectors(*REFUSALS)
+def test_a_note_with_a_mutation_is_refused_for_what_its_folder_says(path, known):
+    with pytest.raises(REFUSALS[path.parent.name]):
+        note.open(path.read_bytes(), [known])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from audit import checkpoint, merkle, note, receipt
+from audit import checkpoint, cosignature, merkle, note, receipt
 from audit.checkpoint import Checkpoint
 from audit.errors import (
     InclusionInvalid,
@@ -25,6 +25,7 @@ RECEIPTS = st.builds(
     checkpoint=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     extra=st.none() | st.binary(min_size=1, max_size=40),
 )
+WITNESS = cosignature.Cosigner("witness.example", b"w" * 32)
 STRANGER = note.Signer.generate("stranger.example", b"s" * 32)
 
 
@@ -214,10 +215,19 @@ def test_a_signed_note_that_is_no_checkpoint_is_refused(log):
         receipt.verify(replace(log.receipt, checkpoint=note.sign("hello\n", [log.signer])), log.policy)
 
 
-def test_a_quorum_of_witnesses_is_never_met_while_cosignatures_are_not_read(log):
-    policy = Policy(logs=(log.signer.verifier,), witnesses=(STRANGER.verifier,), quorum=1)
+def test_a_quorum_that_nobody_cosigned_is_unattested(log):
     with pytest.raises(Unattested):
-        receipt.verify(log.proof, policy)
+        receipt.verify(log.proof, _witnessed_policy(log))
+
+
+def test_a_quorum_that_cosigned_is_met(log):
+    cosigned = log.checkpoint + WITNESS.cosign(note.split(log.checkpoint)[0], 1_700_000_000).line
+    assert receipt.verify(replace(log.receipt, checkpoint=cosigned), _witnessed_policy(log)) is None
+
+
+def _witnessed_policy(log):
+    witness = receipt.Witness(name="W", key=WITNESS.verifier)
+    return Policy(logs=(log.signer.verifier,), witnesses=(witness,), quorum=witness)
 
 
 def _resigned(log, origin):

@@ -10,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit import verifier
+from tests import audit_vectors_policies
 
 SOURCE = Path(verifier.__file__)
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
 KEY = (VECTORS / "log.vkey").read_text(encoding="utf-8").strip()
+TRUSTED = verifier.trusting([verifier.parse_key(KEY)])
+POLICY = VECTORS / "cosigned" / "policy"
+COSIGNED = sorted((VECTORS / "cosigned").glob("exit-*/*"))
 RECEIPT = VECTORS / "receipt" / "exit-0" / "untouched.txt"
 
 # RFC 8032 section 7.1: secret key, public key, message, signature.
@@ -115,7 +119,7 @@ def test_an_answer_verifies_with_the_key_in_a_file():
 
 def test_a_valid_receipt_is_explained_step_by_step_with_what_it_cannot_show():
     said = run("--key", KEY, RECEIPT).stdout.splitlines()
-    assert [line[:2] for line in said] == ["- ", "- ", "- ", "VE", "  ", "  ", "  "]
+    assert [line[:2] for line in said] == ["- ", "- ", "- ", "- ", "VE", "  ", "  ", "  "]
 
 
 def test_the_verdict_says_who_signed_and_that_nobody_witnessed():
@@ -140,6 +144,11 @@ def test_the_verdict_says_who_signed_and_that_nobody_witnessed():
         ["--key", KEY.upper(), RECEIPT],
         ["--key", KEY, "--key", KEY, RECEIPT],
         ["--unknown", "--key", KEY, RECEIPT],
+        ["--policy", "no-such-file", RECEIPT],
+        ["--policy", RECEIPT, RECEIPT],
+        ["--policy", POLICY, "--key", KEY, RECEIPT],
+        ["--policy", VECTORS / "policy" / "taken" / "no-log.policy", RECEIPT],
+        ["--policy", VECTORS / "policy" / "taken" / "quorum-none.policy", "--key", KEY, RECEIPT],
     ],
     ids=str,
 )
@@ -159,11 +168,39 @@ def test_one_of_several_keys_suffices(capsys):
     assert verifier.main(["--key", other, "--key", KEY, str(RECEIPT)]) == 0
 
 
+@pytest.mark.parametrize("path", COSIGNED, ids=lambda path: f"{path.parts[-2]}/{path.stem}")
+def test_a_cosigned_receipt_is_left_as_its_folder_says(path, capsys):
+    assert f"exit-{verifier.main(['--policy', str(POLICY), str(path)])}" == path.parts[-2]
+
+
+def test_a_witnessed_receipt_verifies_where_nothing_is_installed():
+    said = run("--policy", POLICY, VECTORS / "cosigned" / "exit-0" / "witnessed-by-all.txt")
+    assert (said.returncode, "; witnessed by W1, W2, W3 (3 of 3)." in said.stdout) == (0, True)
+
+
+def test_a_quorum_that_is_not_met_is_told_with_who_cosigned(capsys):
+    verifier.main(["--policy", str(POLICY), str(VECTORS / "cosigned" / "exit-3" / "witnessed-by-one.txt")])
+    assert "witnessed by W1 (1 of 3), but your policy asks for 2 of W1, W2, W3." in capsys.readouterr().out
+
+
+def test_a_policy_without_a_quorum_is_one_key_in_other_words(tmp_path, capsys):
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {KEY}\nquorum none\n", "utf-8")
+    assert verifier.main(["--policy", str(policy), str(RECEIPT)]) == 0
+
+
+def test_a_policy_that_names_no_log_is_used_with_a_key(tmp_path, capsys):
+    policy = tmp_path / "policy"
+    policy.write_text("".join(POLICY.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8")
+    receipt = VECTORS / "cosigned" / "exit-0" / "witnessed-by-all.txt"
+    assert verifier.main(["--policy", str(policy), "--key", KEY, str(receipt)]) == 0
+
+
 @pytest.mark.verifies("REQ-AUD-017")
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_arbitrary_bytes_are_broken_and_never_a_traceback(artefact):
-    assert verifier.judge(artefact, [verifier.parse_key(KEY)])[0] == 1
+    assert verifier.judge(artefact, TRUSTED)[0] == 1
 
 
 @pytest.mark.verifies("REQ-AUD-017")
@@ -172,7 +209,7 @@ def test_a_receipt_with_arbitrary_bytes_inside_is_never_valid_and_never_a_traceb
     body = bytearray(RECEIPT.read_bytes())
     at = data.draw(st.integers(0, len(body) - 2))
     body[at : at + 2] = data.draw(st.binary(min_size=3, max_size=6))
-    assert verifier.judge(bytes(body), [verifier.parse_key(KEY)])[0] != 0
+    assert verifier.judge(bytes(body), TRUSTED)[0] != 0
 
 
 @pytest.mark.verifies("REQ-AUD-017")
@@ -194,3 +231,10 @@ def _openssl(public, message, signature):
     except InvalidSignature:
         return False
     return True
+
+
+def test_the_log_s_key_is_no_witness_of_the_log(tmp_path):
+    key = audit_vectors_policies.LOG_ML_DSA
+    policy = tmp_path / "policy"
+    policy.write_text(f"witness W {key}\nquorum W\n", encoding="utf-8")
+    assert verifier.main(["--policy", str(policy), "--key", str(key), str(RECEIPT)]) == verifier.USAGE

@@ -224,7 +224,7 @@ def test_a_database_shorter_than_its_anchor_is_not_started_on(story, entries) ->
         await ledger.append(entries.request())
         await ledger.close()
         database = world.database
-        database.stored.pop(), database.entries.pop(), database.batches.pop()
+        database.stored.pop(), database.entries.pop(), database.columns.pop(), database.batches.pop()
         database.checkpoints.clear()
         with pytest.raises(LedgerForked):
             await world.ledger()
@@ -292,9 +292,9 @@ def test_a_signed_checkpoint_is_anchored_while_the_next_commit_is_under_way(stor
         await ledger.append(entries.request())
         append, go_on = world.store.append, asyncio.Event()
 
-        async def slow(*arguments: object) -> Appended:
+        async def slow(*arguments: object, timeline: int | None) -> Appended:
             await go_on.wait()
-            return await append(*arguments)  # type: ignore[arg-type]  # as they came
+            return await append(*arguments, timeline=timeline)  # type: ignore[arg-type]  # as they came
 
         world.store.append = slow  # type: ignore[method-assign, assignment]  # a store that takes its time
         waiting = asyncio.create_task(ledger.append(entries.request()))
@@ -341,5 +341,25 @@ def test_records_left_unsigned_by_a_crash_are_signed_at_the_next_start(story, en
         newest = world.anchor.newest()
         assert newest is not None
         assert newest.size == 2
+
+    story(test)
+
+
+def test_a_database_that_is_asked_and_says_nothing_takes_no_records(story, entries, monkeypatch) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin(msgspec.structs.replace(QUICK, probe_timeout_ms=100))
+        silent = asyncio.Event()
+        ready = world.store.ready
+
+        async def answer():
+            await silent.wait()
+            return await ready()
+
+        monkeypatch.setattr(world.store, "ready", answer)
+        await until(lambda: ledger.unready() is not None)
+        assert "no answer within" in (ledger.unready() or "")
+        silent.set()
+        await until(lambda: ledger.unready() is None)
+        assert (await ledger.append(entries.request())).index > 0
 
     story(test)

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from audit import note, verification
+from audit.accounts import MAX_FOUND
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
-from audit.verification import MAX_FOUND
+from tests.held_anchors import HeldAnchor
 
 SIGNER = note.Signer.generate("log.example/entries", b"\x07" * 32)
 LATE_US = 2_000_000_000_000_000
@@ -26,7 +27,7 @@ def verified(entries, clocks, *, alter=None):
         if alter is not None:
             stored = database.stored[alter]
             database.stored[alter] = msgspec.structs.replace(stored, body=stored.body.replace(b"/health", b"/wealth"))
-        return await verification.verify(lambda: MemoryReader(database), SIGNER.verifier, iter(()))
+        return await verification.verify(lambda: MemoryReader(database), SIGNER.verifier, HeldAnchor())
 
     return asyncio.run(whole())
 
@@ -41,7 +42,7 @@ def test_one_step_back_is_one_finding_however_many_records_follow(entries):
 def test_an_alteration_after_very_many_steps_back_is_still_found(entries):
     clocks = [LATE_US, 1] * (MAX_FOUND + 100)
     report = verified(entries, clocks, alter=len(clocks))
-    assert [found.first for found in report.found if found.fault == "hash_edited"][:1] == [len(clocks)]
+    assert [found.first for found in report.found if found.fault == "record_edited"][:1] == [len(clocks)]
 
 
 def test_records_that_are_far_apart_in_time_are_no_step_back(entries):

@@ -6,12 +6,26 @@ from contextlib import suppress
 import pytest
 
 from tests.http_fakes import Service
+from tests.log_fakes import Served
 
 
 @pytest.fixture
 def service():
     """Makes services: call it inside the running loop, with the policy's bounds to change."""
     return Service
+
+
+@pytest.fixture
+def serving(service):
+    """`serving()`: a service whose log has 600 records, all of them signed, and the log behind it."""
+
+    def make(**policy):
+        running, served = service(**policy), Served(600)
+        served.sign()
+        running.read_from(served.reader)
+        return running, served
+
+    return make
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from service.errors import RateLimited
 from service.http.admission import Rates
-from tests.http_fakes import OTHER_TOKEN, TOKEN
+from service.http.shares import is_within
+from tests.http_fakes import OTHER_TOKEN, TOKEN, FakePrincipal
 
 
 class Time:
@@ -150,6 +151,31 @@ def test_slow_bodies_of_one_caller_do_not_keep_another_out(service, drive):
         assert (await running.infer(token=OTHER_TOKEN)).status == 200
 
     drive(scenario)
+
+
+@pytest.mark.parametrize("greedy", [1, 2, 3, 7])
+def test_slow_bodies_of_any_number_of_callers_leave_room_for_one_more(service, drive, greedy):
+    async def scenario():
+        running = service(max_admitted=24, caller_share_percent=50)
+        for number in range(greedy):
+            running.tokens.known[f"token-{number}"] = FakePrincipal(f"greedy-{number}", ["infer"])
+        begun = []
+        for turn in range(24 * greedy):  # each takes what it is given, in turn
+            begun.append(_slow(running, f"token-{turn % greedy}"))
+            while not (begun[-1][1].read_chunks or begun[-1][1].sent):
+                await asyncio.sleep(0)
+        assert (await running.infer()).status == 200
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize(("callers", "each"), [(1, 12), (2, 8), (3, 6), (5, 4)])
+def test_greedy_callers_share_what_there_is_and_leave_one_share_free(callers, each):
+    held = [0] * callers
+    for _ in range(24):
+        for number in range(callers):
+            held[number] += is_within(held[number] + 1, 24 - sum(held) - 1, 50)
+    assert held == [each] * callers
 
 
 def test_a_caller_gets_its_share_back_when_its_requests_end(service, drive):

@@ -1,0 +1,19 @@
+output "service_client_id" {
+  description = "For the service's ServiceAccount."
+  value       = azurerm_user_assigned_identity.this["service"].client_id
+}
+
+output "migration_client_id" {
+  description = "For the migration job's ServiceAccount."
+  value       = azurerm_user_assigned_identity.this["migration"].client_id
+}
+
+output "service_principal_id" {
+  description = "Who writes checkpoints."
+  value       = azurerm_user_assigned_identity.this["service"].principal_id
+}
+
+output "vault_readers" {
+  description = "Who may read secrets: the service alone. The migration job needs none."
+  value       = { service = azurerm_user_assigned_identity.this["service"].principal_id }
+}

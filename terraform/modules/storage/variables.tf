@@ -1,0 +1,49 @@
+variable "resource_group_name" {
+  description = "The resource group."
+  type        = string
+}
+
+variable "location" {
+  description = "The region."
+  type        = string
+}
+
+variable "tags" {
+  description = "Tags of every resource."
+  type        = map(string)
+}
+
+variable "subnet_id" {
+  description = "The subnet of private endpoints."
+  type        = string
+}
+
+variable "dns_zone_id" {
+  description = "The private zone of its name."
+  type        = string
+}
+
+variable "workspace_id" {
+  description = "Where diagnostics go."
+  type        = string
+}
+
+variable "retention_days" {
+  description = "How long a checkpoint cannot be changed."
+  type        = number
+}
+
+variable "locked" {
+  description = "Whether the policy is locked for ever."
+  type        = bool
+}
+
+variable "publisher_principal" {
+  description = "The principal that writes checkpoints."
+  type        = string
+}
+
+variable "resource_group_id" {
+  description = "The group: part of the name, which is unique in all of Azure."
+  type        = string
+}

@@ -1,0 +1,39 @@
+output "cluster_name" {
+  description = "The AKS cluster."
+  value       = module.cluster.name
+}
+
+output "registry_login_server" {
+  description = "Where images are pushed and pulled."
+  value       = module.registry.login_server
+}
+
+output "database_host" {
+  description = "PostgreSQL's private name; connect with sslmode=verify-full and an Entra token."
+  value       = module.database.host
+}
+
+output "vault_uri" {
+  description = "The vault that settings may name (MEDAI_KEY_VAULT_URL)."
+  value       = module.vault.uri
+}
+
+output "checkpoint_container_url" {
+  description = "For MEDAI_ANCHOR_BLOB_URL."
+  value       = module.storage.container_url
+}
+
+output "checkpoint_policy_locked" {
+  description = "Whether the container's immutability policy can still be taken away."
+  value       = module.storage.locked
+}
+
+output "service_client_id" {
+  description = "Client id of the service's workload identity, for its ServiceAccount."
+  value       = module.identity.service_client_id
+}
+
+output "migration_client_id" {
+  description = "Client id of the migration job's workload identity."
+  value       = module.identity.migration_client_id
+}
