@@ -13,7 +13,6 @@ from sbom.standards import Missing, Verdict
 from sbom.vex import Judged
 from sbom.vulnerabilities import Finding
 
-pytestmark = pytest.mark.verifies("REQ-REL-003")
 
 DAY = dt.date(2026, 3, 1)
 FINDING = Finding(
@@ -46,18 +45,22 @@ def evidence(**other):
     return gate.Evidence(**(made | other))
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_a_release_against_which_nothing_stands_and_that_is_signed_for_is_approved():
     assert gate.judge(evidence()) == gate.Gate(decision="approved", findings=())
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_without_an_approval_it_is_not_approved():
     assert gate.judge(evidence(approvals=0)).decision == "not_approved"
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_fewer_approvals_than_are_needed_do_not_approve():
     assert gate.judge(evidence(approvals=1, approvals_needed=2)).decision == "not_approved"
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_no_number_of_needed_approvals_makes_none_enough():
     assert gate.judge(evidence(approvals=0, approvals_needed=0)).decision == "not_approved"
 
@@ -66,6 +69,7 @@ BREACH = Breach(rule="licence_denied", component="x 1", ref="pkg:pypi/x@1", mess
 UNCHECKED = report.unchecked("osv: 9 days old", sbom="", release="1", today=DAY)
 
 
+@pytest.mark.verifies("REQ-REL-003")
 @pytest.mark.parametrize(
     ("other", "section", "words"),
     [
@@ -90,12 +94,14 @@ def test_each_thing_that_stands_against_it_blocks_it_whoever_approved(other, sec
     assert words in only.text
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_what_is_waived_is_to_be_known_and_does_not_block():
     judged = gate.judge(evidence(breaches=(msgspec.structs.replace(BREACH, waived="Ada"),)))
     assert (judged.decision, [each.weight for each in judged.findings]) == ("approved", ["to_know"])
     assert "waived by Ada" in judged.findings[0].text
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_a_standard_that_is_not_met_in_full_is_to_be_known():
     verdict = Verdict(
         standard="S", source="", passed=False, score_ppm=500_000, asked=2,
@@ -105,6 +111,7 @@ def test_a_standard_that_is_not_met_in_full_is_to_be_known():
     assert (judged.decision, judged.findings[0].text) == ("approved", "S: 50.0 % of its fields are there")
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_what_stands_against_it_comes_first():
     judged = gate.judge(evidence(breaches=(msgspec.structs.replace(BREACH, waived="Ada"),), trace=None))
     assert [each.weight for each in judged.findings] == ["stands_against", "to_know"]

@@ -8,7 +8,6 @@ from sbom import report
 from sbom.page import index
 from tests.release_page import DAY, DIGEST, text
 
-pytestmark = pytest.mark.verifies("REQ-REL-006")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +49,7 @@ def test_each_thing_that_a_decision_needs_is_there(page, said):
     assert said in page
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_what_was_not_checked_says_so_and_never_none():
     unchecked = report.unchecked("no network", sbom="", release="1", today=DAY)
     page = text(report=unchecked)
@@ -57,18 +57,22 @@ def test_what_was_not_checked_says_so_and_never_none():
     assert "none found" not in page
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_without_a_matrix_it_says_so():
     assert "There is no matrix" in text(trace=None)
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_without_an_approval_it_says_so():
     assert "Nobody has approved this release." in text(approvals=())
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_without_an_earlier_release_it_says_so():
     assert "No earlier release was given" in text(changes=None)
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_a_development_key_is_called_one():
     assert "Signed by a development key" in text(development_key=True)
 
@@ -89,10 +93,12 @@ def test_what_others_wrote_is_text(page):
     assert "Some <b>body" not in page
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_the_same_evidence_gives_the_same_page(page):
     assert text() == page
 
 
+@pytest.mark.verifies("REQ-REL-006")
 def test_the_index_lists_every_file_with_its_digest():
     made = index([("sbom.cdx.json", 12, "a" * 64)], DIGEST, "Approved")
     assert 'href="sbom.cdx.json"' in made

@@ -9,7 +9,6 @@ from sbom import releasing, statement
 from sbom.errors import ReleaseInvalid
 from sbom.statement import Approval, Release, Resource
 
-pytestmark = pytest.mark.verifies("REQ-REL-001", "REQ-REL-003")
 
 SHA = "a" * 64
 RELEASE = Release(
@@ -28,10 +27,12 @@ RELEASE = Release(
 APPROVAL = Approval(name="Ada", time="2026-01-02T03:04:05Z", meaning="approved for release")
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_a_release_is_read_back_as_it_was_written():
     assert statement.decode(statement.encode(RELEASE)) == RELEASE
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_the_statement_is_in_toto_with_slsa_provenance():
     made = json.loads(statement.encode(RELEASE))
     assert (made["_type"], made["predicateType"]) == (
@@ -40,38 +41,45 @@ def test_the_statement_is_in_toto_with_slsa_provenance():
     )
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_the_order_in_which_things_are_given_does_not_matter():
     two = (*RELEASE.models, Resource(name="another@1.0.0", digest={"sha256": SHA}))
     assert statement.encode(replace(RELEASE, models=two)) == statement.encode(replace(RELEASE, models=two[::-1]))
 
 
+@pytest.mark.verifies("REQ-REL-001")
 @pytest.mark.parametrize("member", ["subjects", "models", "locks"])
 def test_a_release_that_leaves_out_what_it_must_bind_is_refused(member):
     with pytest.raises(ReleaseInvalid, match="must bind"):
         statement.encode(replace(RELEASE, **{member: ()}))
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_an_approval_is_of_the_release_that_it_names():
     name = statement.digest(statement.encode(RELEASE))
     assert statement.decode_approval(statement.encode_approval(APPROVAL, name), name) == APPROVAL
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_an_approval_of_another_release_is_refused():
     with pytest.raises(ReleaseInvalid, match="another release"):
         statement.decode_approval(statement.encode_approval(APPROVAL, "c" * 64), SHA)
 
 
+@pytest.mark.verifies("REQ-REL-001")
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"meaning": ""}, {"time": "yesterday"}])
 def test_an_approval_without_a_name_a_time_or_a_meaning_is_refused(wrong):
     with pytest.raises(ReleaseInvalid):
         statement.encode_approval(replace(APPROVAL, **wrong), SHA)
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_a_release_is_no_approval():
     with pytest.raises(ReleaseInvalid):
         statement.decode_approval(statement.encode(RELEASE), SHA)
 
 
+@pytest.mark.verifies("REQ-REL-001")
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -92,6 +100,7 @@ def test_a_statement_that_does_not_say_what_it_must_is_refused(spoil):
         statement.decode(json.dumps(made).encode())
 
 
+@pytest.mark.verifies("REQ-REL-003")
 def test_one_person_with_two_approvals_and_the_builder_count_once_and_not_at_all():
     approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")
     given = [releasing.Approved(approval=approval, signed_by=key) for key in ("grace", "grace", "builder")]
