@@ -12,8 +12,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from traceability.marks import implements
-
 Fault = Literal[
     "record_edited",
     "hash_edited",

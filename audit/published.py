@@ -44,7 +44,7 @@ class Published(Struct, frozen=True, kw_only=True):
     unsigned: tuple[Unsigned, ...] = ()
 
 
-@implements("REQ-PUB-002")
+@implements("REQ-AUD-012")
 async def within(reader: Reader, authority: Authority, first: int, end: int) -> Published:
     """All that is published of sizes in (first, end]."""
     plain = sorted_out(authority, await reader.checkpoints(first, end))
@@ -66,7 +66,7 @@ async def within(reader: Reader, authority: Authority, first: int, end: int) -> 
     return _parted(found)
 
 
-@implements("REQ-PUB-002")
+@implements("REQ-AUD-012")
 def sorted_out(authority: Authority, published: Iterable[tuple[int, bytes]]) -> Published:
     """Which of what is published was signed by the log, and which was not."""
     return _parted([_opened(authority, size, signed) for size, signed in published])

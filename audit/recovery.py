@@ -68,7 +68,6 @@ class Assessment(Struct, frozen=True, kw_only=True):
         return words(self.continued())
 
 
-@implements("REQ-KEY-004")
 def words(continued: Continued) -> str:
     """What became of the closed log, in a sentence or two."""
     proved = f"the database of {continued.origin} proves {continued.size} records, root {continued.root}"

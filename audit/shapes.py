@@ -12,8 +12,6 @@ from typing import Final
 
 from msgspec import Meta, Struct, inspect
 
-from traceability.marks import implements
-
 PATTERN: Final = "pattern"
 _DIGITS: Final = "[1-9][0-9]{0,15}"  # 2^53-1 has 16 digits; msgspec checks the bounds
 

@@ -20,7 +20,6 @@ from tests.tampering import ledger
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
 
-
 @pytest.fixture
 def environment(database, tmp_path):
     """Of a process that has the ledger: its database, its anchors, its home; and no signing key."""

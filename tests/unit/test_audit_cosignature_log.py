@@ -13,7 +13,6 @@ from audit.record import new_event_id
 from tests.ledger_fakes import QUICK
 
 
-
 async def proved(world, folder, entries):
     """A receipt of a ledger with both keys, and its second key."""
     signing.create_cosigner(folder / "second.key", world.signer.name, ALGORITHM_ML_DSA_44)

@@ -8,7 +8,6 @@ from audit import submission
 from audit.errors import Malformed
 from tests.witness_log import tree
 
-
 LOG = tree()
 BODY = LOG.body(5, 12)
 HASH = base64.b64encode(bytes(32)).decode()

@@ -14,7 +14,6 @@ from audit.witness.rates import Rates
 from audit.witness.witness import Witness
 from tests.witness_log import tree
 
-
 LOG, FORKED, UNKNOWN = tree(), tree(salt="forked"), tree("log.example/unknown")
 ED = Cosigner("witness.example/w1", b"1" * 32)
 STRANGER = note.Signer(LOG.origin, b"s" * 32)

@@ -9,7 +9,6 @@ from audit.errors import Malformed, SignatureInvalid, SignatureMissing, Verifica
 from audit.note import Signer
 from audit.record import Continued, Genesis, KeyRotated
 
-
 ORIGIN = "log.example/keys"
 AT = 41
 

@@ -12,7 +12,6 @@ from audit.settings import places, publish_settings
 from tests.ledger_fakes import World, told
 
 
-
 def signed(world, size, root=bytes(32)):
     text = checkpoint.format(Checkpoint(origin=world.signer.name, size=size, root=root))
     return note.sign(text, [world.signer])

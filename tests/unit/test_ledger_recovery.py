@@ -20,7 +20,6 @@ from tests.ledger_fakes import QUICK
 from tests.recovery_scene import KEPT, Scene, Server
 
 
-
 @pytest.fixture
 def scene(story, entries, tmp_path):
     return recovery_scene.over(story, entries, tmp_path)

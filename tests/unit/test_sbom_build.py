@@ -16,7 +16,6 @@ from sbom.collect import Places
 from sbom.errors import DocumentInvalid
 from sbom.found import Installed
 
-
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(sys.executable)
 

@@ -12,7 +12,6 @@ from sbom import activation, installed
 from sbom.statement import Release, Resource
 
 
-
 def site(folder, content=b"value = 1\n", extra=()):
     """A site-packages folder with one distribution in it, as an installer leaves it."""
     package, notes = folder / "thing", folder / "thing-1.0.dist-info"

@@ -9,7 +9,6 @@ from sbom.page import index
 from tests.release_page import DAY, DIGEST, text
 
 
-
 @pytest.fixture(scope="module")
 def page():
     return text()

@@ -13,7 +13,6 @@ from sbom import schema
 from sbom.errors import DocumentInvalid
 from sbom.standards import STANDARDS, Document, judge
 
-
 REF = "pkg:pypi/thing@1.0"
 COMPONENT: dict[str, Any] = {
     "type": "library",

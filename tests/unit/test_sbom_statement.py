@@ -9,7 +9,6 @@ from sbom import releasing, statement
 from sbom.errors import ReleaseInvalid
 from sbom.statement import Approval, Release, Resource
 
-
 SHA = "a" * 64
 RELEASE = Release(
     version="1.2.3",

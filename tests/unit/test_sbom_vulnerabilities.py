@@ -10,7 +10,6 @@ from sbom import vulnerabilities
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Audited, Feeds, cvss3, hit, match
 
-
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 
 

@@ -9,7 +9,6 @@ from tests import trace_projects
 from traceability import lobster, openfasttrace, remarks
 from traceability.errors import EvidenceInvalid
 
-
 ALL = frozenset({"strictdoc", "openfasttrace"})
 
 

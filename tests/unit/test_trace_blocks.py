@@ -4,7 +4,6 @@ import pytest
 
 from traceability import blocks
 
-
 SQL = """
     -- implements: REQ-1
     CREATE FUNCTION append() RETURNS void AS $body$

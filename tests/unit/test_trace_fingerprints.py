@@ -9,7 +9,6 @@ import pytest
 from traceability import fingerprints
 from traceability.requirements import Hazard, Requirement, Source
 
-
 CODE = '''
 """A module."""
 import re

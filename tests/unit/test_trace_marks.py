@@ -9,7 +9,6 @@ from traceability import identifiers, marks, python_source, requirements
 from traceability.errors import SourceInvalid
 
 
-
 def _read(text, role="code", file="product/scale.py"):
     text = dedent(text).lstrip("\n")
     return python_source.read(python_source.parse(text, file), text, file, role)

@@ -10,7 +10,6 @@ from traceability.errors import EvidenceInvalid
 from traceability.mutant_runs import Baseline
 from traceability.mutations import Mutant
 
-
 CODE = """
     from thermo.marks import implements
 
@@ -296,3 +295,8 @@ def test_records_are_written_one_to_a_line_and_read_back(tried):
 def test_what_are_no_records_of_mutants_is_refused(body):
     with pytest.raises(EvidenceInvalid):
         mutant_records.decode(body, "mutants.json")
+
+
+def test_a_requirement_that_is_left_over_when_the_time_is_up_is_named_and_not_run(tmp_path):
+    said = trace_projects.commanded(_project(tmp_path), "mutants", "--within", "0")
+    assert (said.returncode, "not run: REQ-1: the time of this command was up" in said.stdout) == (3, True)

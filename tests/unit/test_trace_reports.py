@@ -10,7 +10,6 @@ from tests.trace_matrices import a_hazard, a_matrix, a_requirement, many
 from traceability import cli_reports, matrix, reports
 from traceability.errors import ConfigurationInvalid, EvidenceInvalid, EvidenceMissing
 
-
 NAMES = {"matrix.html", "matrix.csv", "matrix.json", "matrix.schema.json", "matrix.reqif", "summary.md"}
 
 

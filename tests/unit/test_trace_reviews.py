@@ -8,7 +8,6 @@ from traceability import reviews
 from traceability.errors import ReviewInvalid, ReviewRefused
 from traceability.reviews import Rules
 
-
 ANNE = "Anne Muster <anne@example.org>"
 BEN = "Ben Probe <ben@example.org>"
 FREELY = Rules(required=False, independent=frozenset())

@@ -10,7 +10,6 @@ from tests.trace_matrices import a_finding, a_link, a_matrix, many
 from traceability import matrix, rows, schema
 
 
-
 @pytest.fixture(scope="module")
 def document(repository):
     return json.loads((repository / "traceability" / "matrix.schema.json").read_text("utf-8"))

@@ -16,7 +16,6 @@ from tests.tampering import changes, judged
 from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, TALL
 
-
 DAY_S = 86_400
 
 

@@ -7,7 +7,6 @@ import pytest
 from audit import checkpoint, merkle, note
 from tests.log_fakes import leaf
 
-
 SIZE = 600
 
 
