@@ -210,7 +210,7 @@ def test_every_image_is_named_by_digest_and_none_can_be_pulled_yet(objects):
     assert {each["image"] for _, each in containers(objects)} == {f"medaiflowacr.azurecr.io/medai-flow@{NOWHERE}"}
 
 
-def test_every_setting_exists(objects):
+def test_every_setting_that_is_given_exists(objects):
     known = service_settings.VARIABLES | ledger_settings.VARIABLES
     named = {name for _, each in containers(objects) for name in told({"env": each.get("env", ())})}
     assert {name for name in named if name.startswith("MEDAI_")} - known == set()
