@@ -17,16 +17,20 @@ LOCK = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsaf
 	--no-emit-find-links --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench lock clean
+.PHONY: help demo serve test mutants evidence gate lint format bench bench-scale lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    install, start everything, send studies, verify every answer, show that an altered one is found'
 	@echo 'make serve   keep the service on 127.0.0.1:8080 with a PostgreSQL of its own under $(MEDAI_HOME)/'
 	@echo 'make test    run the whole test suite (ARGS="-k word" for a part of it)'
+	@echo 'make gate    prove the requirements by what the last make test saw; says what is not proved'
+	@echo 'make mutants try whether the tests of class C notice changed code, where code or tests have moved'
+	@echo 'make evidence  make what a release is decided by in build/evidence (RELEASE_KEY=file signs it; ARGS="--advisories F")'
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
-	@echo 'make bench   measure (some six minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
+	@echo 'make bench   measure (several minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
+	@echo 'make bench-scale   the same of ten million records, made once (30 GB; BENCH_SCALE_FOLDER=folder says where)'
 	@echo 'make lock    make the lock files anew from pyproject.toml'
 	@echo 'make clean   end what was started here and remove what was made (asks before a ledger; FORCE=1)'
 	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter; MEDAI_HOME=folder the place of all state.'
@@ -37,8 +41,20 @@ demo: .venv/.demo .venv/.project
 serve: .venv/.demo .venv/.project
 	@exec $(BIN)/medai serve
 
+# The run leaves the evidence that `gate`, `evidence` and `mutants` are made from.
 test: .venv/.dev .venv/.project
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --evidence $(ARGS)
+
+# Only those whose code or tests have moved; what is known of the others is in traceability/mutants.json.
+mutants: .venv/.dev .venv/.project
+	@$(BIN)/medai trace mutants $(ARGS)
+
+gate: .venv/.dev .venv/.project
+	@$(BIN)/medai trace check $(ARGS)
+
+# What the last run of the tests left is in it. Offline and without advisories it says that nothing was checked.
+evidence: .venv/.dev .venv/.project
+	@RELEASE_KEY='$(RELEASE_KEY)' sh .ci/evidence $(ARGS)
 
 lint: .venv/.dev .venv/.project
 	$(BIN)/ruff check .
@@ -56,6 +72,10 @@ format: .venv/.dev
 
 bench: .venv/.dev .venv/.project
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Ten million records: needs some 30 GB and half an hour the first time; BENCH_SCALE_FOLDER keeps them for the next.
+bench-scale: .venv/.dev .venv/.project
+	@$(BIN)/python -m tests.benchmarks.scale
 
 # Each lock is a superset of the one before and equal where they overlap: the earlier one constrains the later.
 lock: .venv/.dev

@@ -25,6 +25,7 @@ from audit.errors import (
 from audit.ports import Anchor, Anchored, Appended, Head, Reader, Readiness, Store
 from audit.record import Genesis
 from audit.rotation import KeyHistory
+from traceability.marks import implements
 
 REMEDY: Final = (
     "bring them back from a copy that has them, or let `medai audit recover` close this log and open another "
@@ -45,6 +46,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     timeline: int
 
 
+@implements("REQ-LED-015")
 async def accept(
     store: Store, reader: Reader, anchor: Anchor, verifier: note.Verifier, *, known: Head | None = None
 ) -> Accepted:
@@ -85,6 +87,7 @@ async def accept(
     )
 
 
+@implements("REQ-LED-025")
 def require_usable(readiness: Readiness) -> None:
     """Raises `LedgerUnavailable` where the database could not keep what it acknowledges."""
     if readiness.in_recovery:
@@ -111,6 +114,7 @@ async def extend(reader: Reader, known: Head) -> Head:
     return head
 
 
+@implements("REQ-LED-010")
 def check_append(known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:
     """The tree after this batch, computed from `known` alone and found equal to what the database says.
 
@@ -169,6 +173,7 @@ async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answ
     return after
 
 
+@implements("REQ-LED-021")
 async def genesis_of(reader: Reader) -> Genesis:
     """Record 0. Raises `LedgerNotInitialised` where there is none, `LedgerForked` where it is no genesis."""
     try:
@@ -214,6 +219,7 @@ async def _newest_anchor(reader: Reader, anchor: Anchor, genesis: Genesis, verif
             known = keys
 
 
+@implements("REQ-LED-015")
 async def _require_extends(reader: Reader, head: Head, size: int, root: bytes, whose: str) -> None:
     if head.size < size:
         raise LedgerForked(f"database: {head.size} records, but {whose} covers {size}: records are missing; {REMEDY}")

@@ -12,10 +12,12 @@ from typing import Final
 
 from msgspec import Struct
 
+from audit.checkpoint import MAX_SIZE
 from audit.claims import Claim, Seen, Signed, State
 from audit.extent import Batch, Stray
 from audit.findings import Fault, Found, Part, by_place
 from audit.rearranged import Unexplained, exchanged, restored
+from traceability.marks import implements
 
 MAX_FOUND: Final = 1_000  # a ledger with more faults than this is not read for the next one
 MAX_SEARCHED: Final = 16
@@ -31,7 +33,8 @@ class Tile(Struct, frozen=True, kw_only=True):
 
     @property
     def span(self) -> tuple[int, int]:
-        return self.place << self.height, self.place + 1 << self.height
+        first, end = self.place << self.height, self.place + 1 << self.height
+        return max(min(first, MAX_SIZE), -1), min(end, MAX_SIZE)  # what is stored may be any number
 
 
 class _Gap(Struct, frozen=True, kw_only=True):
@@ -77,8 +80,8 @@ class Accounts:
         self._strays = list(strays)
         self.tail: list[Stray] = []
         """The first records after the last batch."""
-        self.placed: set[int] = set()
-        """Where records are stored that belong elsewhere."""
+        self.placed: list[Stray] = []
+        """Records that belong elsewhere."""
         self.agreed = 0
         """The largest size at which a signed root was reached."""
         self._tolerance_us = tolerance_us
@@ -106,6 +109,7 @@ class Accounts:
         self._searches += 1
         return self._searches <= MAX_SEARCHED
 
+    @implements("REQ-AUD-013")
     def add(self, fault: Fault, part: Part, first: int, end: int, message: str) -> None:
         self._found.append(_found(fault, part, first, end, message))
 
@@ -130,6 +134,7 @@ class Accounts:
                 self.add("derived_column", "column", at, at + 1, f"record {at}: not what the record says: {names}")
             self._clock(one)
 
+    @implements("REQ-AUD-016")
     def _clock(self, one: Seen) -> None:
         if one.clock_us is None:
             return
@@ -190,10 +195,15 @@ class Accounts:
     @property
     def strays(self) -> list[Stray]:
         """Records that may be missing elsewhere."""
-        return [stray for stray in (*self._strays, *self.tail) if stray.index not in self.placed]
+        return [stray for stray in (*self._strays, *self.tail) if stray not in self.placed]
+
+    def add_stray(self, stray: Stray) -> None:
+        """A record that shares its index with another."""
+        if stray not in self._strays:
+            self._strays.append(stray)
 
     def stray_belongs(self, stray: Stray, at: int) -> None:
-        self.placed.add(stray.index)
+        self.placed.append(stray)
         self.add("reordered", "record", at, at + 1, f"record {at} is stored as {stray.index}")
 
     # -- what is stored about them
@@ -211,7 +221,8 @@ class Accounts:
 
     def misplaced(self, batch: Batch) -> None:
         """The row is missed at another size."""
-        self._odd_batches.append(batch)
+        if batch not in self._odd_batches:  # a window that begins anew sees it again
+            self._odd_batches.append(batch)
 
     def odd_batch(self, state: State) -> Batch | None:
         """The row outside of the ledger that tells this state."""
@@ -235,13 +246,7 @@ class Accounts:
         if agreeing:
             self.agree(claim.size, agreeing[0])
         elif claim.signed and not self._excused:
-            if self._tiles and not self._disagreeing:  # a tile that nobody made to fit the edit
-                first, end = self._tiles[0].span
-                self.add("record_edited", "record", first, end, f"a record in [{first}, {end}) is not what was hashed")
-                self._tiles.clear()
-                self._excused = True
-            else:
-                self._disagreeing.append(claim.signed[0])
+            self._disagreeing.append(claim.signed[0])
 
     def agree(self, size: int, signed: Signed) -> None:
         """A signed root was reached: what was signed before it, and is not, was never a beginning of it."""
@@ -270,12 +275,26 @@ class Accounts:
                 self._found.append(gap.found)
             else:
                 self.batch(gap.found.first, gap.state.size, f"its size is stored as {odd.size}")
+        if self._disagreeing:
+            self._close_disagreeing(self._disagreeing[0])
         self._flush_tiles()
         self._close_odd()
-        if self._disagreeing:
-            first = self._disagreeing[0]
-            message = f"the tree of {first.size} records is not the signed one; the last that agrees has {self.agreed}"
-            self.add("suffix_rewritten", "record", self.agreed, first.size, message)
+
+    def _close_disagreeing(self, signed: Signed) -> None:
+        """What was signed is not what is stored. A subtree hash that nobody made to fit says so more closely."""
+        first, end = self.agreed, signed.size
+        for tile in self._tiles:
+            low, high = max(first, tile.span[0]), min(end, tile.span[1])
+            if low < high:
+                first, end = low, high
+        self._tiles = [tile for tile in self._tiles if tile.span[1] <= self.agreed]
+        message = f"the tree of {signed.size} records is not the signed one; the last that agrees has {self.agreed}"
+        self.add("suffix_rewritten", "record", first, end, message)
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether a signed root was not reached, and none since."""
+        return bool(self._disagreeing)
 
     def _pair_moved(self) -> None:
         for lost, extra in list(product(self._lost[:MAX_SEARCHED], self._extra[:MAX_SEARCHED])):
@@ -318,7 +337,7 @@ class Accounts:
         self._tiles.clear()
 
     def _close_odd(self) -> None:
-        for at in [stray.index for stray in self._strays if stray.index not in self.placed]:
+        for at in [stray.index for stray in self._strays if stray not in self.placed]:
             self.add("inserted", "record", at, at + 1, f"record {at} is stored, and the ledger has none there")
         for batch in self._odd_batches:
             self.batch(batch.first, batch.size, "no append wrote such a row")
@@ -331,6 +350,7 @@ class Accounts:
         return by_place(self._found)
 
 
+@implements("REQ-AUD-015")
 def fork(one: Signed, other: Signed) -> Found:
     """Two signed checkpoints of which neither can be the beginning of the other."""
     message = f"the log's key signed two histories: of {one.size} records, and of {other.size}, that do not agree"

@@ -25,6 +25,7 @@ from audit.errors import (
     SignatureMissing,
 )
 from audit.ports import Anchored
+from traceability.marks import implements
 
 FORMAT: Final = "medai.anchor/1"
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -38,6 +39,7 @@ class _Stranger(Struct, frozen=True, kw_only=True):
     size: int
 
 
+@implements("REQ-DEP-006")
 def require_folder(folder: Path) -> None:
     """The folder is there and can be written to. Raises `SettingInvalid`: before anything is signed, not after."""
     try:
@@ -68,6 +70,7 @@ class FolderAnchor:
         """Checkpoints signed by any of `keys` are anchors of this log from now on."""
         self._verifiers = tuple(keys)
 
+    @implements("REQ-DEP-006")
     def newest(self) -> Anchored | None:
         """The anchor of the largest size, or None where there is none yet.
 
@@ -100,6 +103,7 @@ class FolderAnchor:
         except OSError as error:
             raise LedgerUnavailable(f"anchor folder: cannot be read ({error.strerror})") from error
 
+    @implements("REQ-LED-014")
     def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
         """Durable when it returns; a smaller size than the newest, or the same again, changes
         nothing (the same size from another database or timeline is kept: it says that one was accepted).

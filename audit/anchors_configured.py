@@ -7,18 +7,22 @@ it. (A witness holds no more than the checkpoint that it cosigned last; those ar
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 from uuid import UUID
 
 from audit import attestation, note, witnesses
+from audit import policy as policies
 from audit.anchors import FolderAnchor
-from audit.attestation import Adopted
+from audit.attestation import Adopted, Served
 from audit.errors import Malformed, SettingInvalid
 from audit.ports import Anchor, Anchored, PublishingObserver
 from audit.publishing import Publisher
 from audit.publishing_anchors import AnchorKeeper, Pace, Source
 from audit.publishing_witnesses import Collector
 from audit.settings import Places, PublishSettings
+
+Read = TypeVar("Read")
 
 FOLDER: Final = "folder"
 CONTAINER: Final = "container"
@@ -88,9 +92,21 @@ def adopted(where: Places, keys: Sequence[note.NoteVerifier]) -> Adopted | None:
     """
     if where.policy_file is None:
         return None
+    return _obeyed(where.policy_file, lambda text: attestation.adopt(text, keys))
+
+
+def served(where: Places) -> Served:
+    """Which checkpoint the log serves by its settings: one that meets the policy, if they name one that asks for
+    witnesses. Raises `SettingInvalid` as `adopted` does."""
+    if where.policy_file is None or _obeyed(where.policy_file, policies.parse).quorum is None:
+        return "signed"
+    return "attested"
+
+
+def _obeyed(path: Path, read: Callable[[bytes], Read]) -> Read:
     try:
-        with where.policy_file.open("rb") as file:
-            return attestation.adopt(file.read(attestation.MAX_POLICY_BYTES + 1), keys)
+        with path.open("rb") as file:
+            return read(file.read(attestation.MAX_POLICY_BYTES + 1))
     except OSError as error:
         raise SettingInvalid(f"MEDAI_POLICY_FILE: cannot be read ({error.strerror})") from error
     except Malformed as error:

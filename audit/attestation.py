@@ -7,6 +7,7 @@ Pure.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,11 @@ from audit.errors import SettingInvalid, Unattested, VerificationFailed
 from audit.receipt import Policy
 
 MAX_POLICY_BYTES = 262_144  # what the database takes
+
+
+Served = Literal["attested", "signed"]
+"""Which checkpoint a log serves: the largest that met its policy, or where no witness is asked for any more, the
+largest that it signed: what met a policy once would otherwise be served for ever."""
 
 
 class Adopted(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from audit.errors import Malformed
+from traceability.marks import implements
 
 Value = None | bool | int | str | list["Value"] | tuple["Value", ...] | Mapping[str, "Value"]
 
@@ -27,6 +28,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder()
 
 
+@implements("REQ-LED-007")
 def encode(value: Value) -> bytes:
     """The one encoding of `value`: `decode(encode(v)) == v`, a tuple being read back as a list.
 
@@ -42,6 +44,7 @@ def encode(value: Value) -> bytes:
     return body
 
 
+@implements("REQ-LED-007")
 def decode(body: bytes) -> Any:
     """The value that `body` is the canonical encoding of. Raises `Malformed` for any other bytes, and for text."""
     _require_bytes(body)
@@ -57,6 +60,7 @@ def decode(body: bytes) -> Any:
     return value
 
 
+@implements("REQ-LED-007")
 def parse(body: bytes) -> Any:
     """The value of any JSON text within the subset, in whatever layout a client saved it.
 

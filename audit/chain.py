@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Iterable
 
 from audit.errors import Malformed
+from traceability.marks import implements
 
 _sha256 = hashlib.sha256
 
 
+@implements("REQ-LED-009")
 def start(origin: str) -> bytes:
     """The chain before any record, bound to the log's name: c[-1] = SHA-256(0x03 || origin).
 
@@ -25,6 +27,7 @@ def start(origin: str) -> bytes:
     return _sha256(b"\x03" + name).digest()
 
 
+@implements("REQ-LED-009")
 def extend(chain: bytes, leaf_hashes: Iterable[bytes]) -> bytes:
     """The chain after these leaves: c[i] = SHA-256(0x02 || c[i-1] || leaf[i])."""
     for leaf in leaf_hashes:

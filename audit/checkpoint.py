@@ -17,6 +17,7 @@ from msgspec import Struct
 from audit.errors import Malformed
 from audit.merkle import HASH_BYTES
 from audit.note import decode_base64
+from traceability.marks import implements
 
 MAX_SIZE: Final = 2**63 - 1  # what a PostgreSQL bigint and the 64 levels of C2SP tlog-tiles can count
 
@@ -34,6 +35,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True):
     extensions: tuple[str, ...] = ()
 
 
+@implements("REQ-LED-026")
 def format(checkpoint: Checkpoint) -> str:  # noqa: A001  # read as checkpoint.format
     """The note text of `checkpoint`. Raises `Malformed` where it has none."""
     if not isinstance(checkpoint, Checkpoint) or not isinstance(checkpoint.extensions, tuple):
@@ -49,6 +51,7 @@ def format(checkpoint: Checkpoint) -> str:  # noqa: A001  # read as checkpoint.f
     return "\n".join((checkpoint.origin, str(checkpoint.size), root64, *checkpoint.extensions, ""))
 
 
+@implements("REQ-LED-026")
 def parse(text: str) -> Checkpoint:
     """The checkpoint whose note text this is: `format(parse(t)) == t`. Raises `Malformed` otherwise."""
     if not isinstance(text, str):

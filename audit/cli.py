@@ -19,6 +19,7 @@ from audit import (
     cli_artefact,
     command,
     cosignature,
+    findings,
     genesis,
     note,
     receipt,
@@ -102,12 +103,13 @@ def _verify_database(options: argparse.Namespace) -> int:
         )
         if policy is not None:
             report = asyncio.run(witnessed.judged(open_reader, report, policy))
+        schema = asyncio.run(command.schema_found(database.reader_url, settings))
+        report = verification.with_schema(report, schema)
     if options.json:
-        found = [{"class": f.fault, "first": f.first, "end": f.end, "message": f.message} for f in report.found]
-        command.say(json.dumps({**_summary(report), "found": found}))
+        command.say(json.dumps({**_summary(report), "found": [findings.as_json(one) for one in report.found]}))
     else:
         for one in report.found[:20]:
-            command.say(f"  {one.fault} in [{one.first}, {one.end}): {one.message}")
+            command.say(findings.as_text(one))
         if len(report.found) > 20:
             command.say(f"  ... and {len(report.found) - 20} more; --json lists them")
         command.say(report.words)

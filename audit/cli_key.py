@@ -7,16 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import cli_logs, command, cosignature, handover, key_chain, receipt, rotation, signing, succession, tree
+from audit import (
+    anchors_configured,
+    cli_logs,
+    command,
+    cosignature,
+    handover,
+    key_chain,
+    receipt,
+    rotation,
+    signing,
+    succession,
+    tree,
+)
 from audit.acceptance import genesis_of
-from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import NotFound, SettingInvalid, Unattested
 from audit.keyring import KeyFiles
 from audit.note import Verifier
 from audit.ports import Reader
 from audit.rotation import KeyHistory
-from audit.settings import places
+from audit.settings import places, publish_settings
 
 
 def key(arguments: Sequence[str]) -> int:
@@ -140,8 +151,9 @@ async def _rotate(*, keep: bool) -> int:
     where = places(os.environ)
     keys = KeyFiles(where.signing_key)
     verifiers = tuple(signer.verifier for signer in keys.held())
+    every = anchors_configured.every(where, publish_settings(os.environ), verifiers, _first().name)
     async with command.writing() as (store, reader):
-        anchor = FolderAnchor(where.anchors, verifiers)
+        anchor = anchors_configured.Several(tuple(every.values()))
         second = signing.load_second(where.ml_dsa_key, _first().name, required=where.ml_dsa_required)
         log = handover.Log(store=store, reader=reader, anchor=anchor, clock=SystemClock(), second=second)
         rotated = await handover.rotate(log, keys)

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from audit import anchors_configured, command, genesis, receipt, recovery
 from audit.clock import SystemClock
 from audit.errors import Malformed, SettingInvalid
+from audit.home import alone
 from audit.note import Verifier
 from audit.recovering import Journal, Notes, Recovery
 from audit.settings import LedgerSettings, Places, ledger_settings, places, publish_settings
@@ -52,7 +52,7 @@ def recover(arguments: Sequence[str]) -> int:
 def _recover(options: argparse.Namespace) -> int:
     where, settings = places(os.environ), ledger_settings(os.environ)
     kept = [_checkpoint(path) for path in options.checkpoint]
-    with _alone(where.home), _ground(where, settings) as ground:
+    with alone(where.home, "`medai serve` runs here; stop it first, everywhere"), _ground(where, settings) as ground:
         notes = Notes(where.home)
         under_way = notes.load()
         if under_way is None:
@@ -109,22 +109,6 @@ def _ground(where: Places, settings: LedgerSettings) -> "Iterator[ServerGround]"
         return
     with embedded.using(where.home) as cluster:
         yield ground.embedded_ground(cluster, where.home, settings)
-
-
-@contextlib.contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """No `medai serve` of this home runs meanwhile, and no other recovery."""
-    try:
-        (home / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (home / "run" / "serve.lock").open("a")
-    except OSError as error:
-        raise SettingInvalid(f"{home}: cannot be written ({error.strerror}); set MEDAI_HOME") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingInvalid(f"{home}: `medai serve` runs here; stop it first, everywhere") from error
-        yield
 
 
 def _say(done: Journal, where: Places) -> int:

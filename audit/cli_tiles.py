@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit import command, succession, tiles_export
+from audit import anchors_configured, command, succession, tiles_export
 from audit.acceptance import genesis_of
 from audit.errors import SignatureMissing
+from audit.settings import places
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _export(options: argparse.Namespace) -> int:
     key = command.verifier_of(options.key)
-    async with command.reading() as reader:
+    async with command.reading(anchors_configured.served(places(os.environ))) as reader:
         # The keys before and after the one that is trusted are the log's as well: what they signed is held together
         # by the tree. Which of them is to sign which size is for the history to say.
         keys = (await succession.read(reader, await genesis_of(reader), (await reader.head()).size)).history

@@ -14,9 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from audit import note, signing
+from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
+from audit.findings import Found
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places
+from traceability.marks import implements
 
 EXIT_ALTERED: Final = 1
 EXIT_USAGE: Final = 2
@@ -29,6 +32,7 @@ def say(line: str) -> int:
     return 0
 
 
+@implements("REQ-DEP-014")
 def run(work: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -41,6 +45,7 @@ def run(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
+@implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")
     return code
@@ -83,10 +88,10 @@ def database(where: Places) -> Iterator[Database]:
 
 
 @contextlib.asynccontextmanager
-async def reading() -> AsyncIterator[Reader]:
+async def reading(serves: Served = "attested") -> AsyncIterator[Reader]:
     """A reader of the ledger that the environment names."""
     with database(places(os.environ)) as where:
-        reader = open_reader(where.reader_url, ledger_settings(os.environ))
+        reader = open_reader(where.reader_url, ledger_settings(os.environ), serves)
         try:
             yield reader
         finally:
@@ -106,7 +111,7 @@ async def writing() -> AsyncIterator[tuple[Store, Reader]]:
             await reader.close()
 
 
-def open_reader(url: str, settings: LedgerSettings) -> Reader:
+def open_reader(url: str, settings: LedgerSettings, serves: Served = "attested") -> Reader:
     """A reader; nothing is connected yet. The caller closes it."""
     from audit.postgres.reader import PostgresReader
 
@@ -115,7 +120,22 @@ def open_reader(url: str, settings: LedgerSettings) -> Reader:
         connect_timeout_ms=settings.connect_timeout_ms,
         statement_timeout_ms=settings.reader_statement_timeout_ms,
         connections=settings.reader_connections,
+        serves=serves,
     )
+
+
+async def schema_found(url: str, settings: LedgerSettings) -> tuple[Found, ...]:
+    """What of the database's schema is not as the migrations make it."""
+    from audit.postgres import catalogue
+    from audit.postgres.connections import Limits
+
+    limits = Limits(
+        connections=1,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        statement_timeout_ms=settings.reader_statement_timeout_ms,
+        lock_timeout_ms=settings.reader_statement_timeout_ms,
+    )
+    return await catalogue.changed(url, limits)
 
 
 def open_store(url: str, settings: LedgerSettings) -> Store:

@@ -12,6 +12,7 @@ from audit.record import (
     Outcome,
     Prediction,
     Record,
+    ReleaseActivated,
     Request,
     ServiceStarted,
     ServiceStopped,
@@ -76,6 +77,8 @@ def columns_of(entry: Record) -> tuple[Any, ...]:
             return _other("service_started", entry, release=entry.release, process_id=entry.process_id)
         case ServiceStopped():
             return _other("service_stopped", entry, process_id=entry.process_id)
+        case ReleaseActivated():
+            return _other("release_activated", entry, release=entry.release, process_id=entry.process_id)
         case Outage():
             return _other("outage", entry, process_id=entry.process_id)
         case Genesis():

@@ -17,6 +17,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import AuditError, Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
 from audit.receipt import Policy, Receipt
 from audit.record import Finding, Prediction, Record
+from traceability.marks import implements
 
 ANSWER_FORMAT: Final = "medai.answer/1"
 
@@ -40,6 +41,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...] = LIMITS
 
 
+@implements("REQ-AUD-001")
 def check_receipt(text: str | bytes, policy: Policy) -> Verdict:
     """Judge a receipt: its record is in the tree that a key of the policy signed."""
     return _judge(lambda steps: _attested(_receipt(text, policy, steps)))
@@ -71,6 +73,7 @@ class _Proved(Struct, frozen=True, kw_only=True):
     unattested: AuditError | None
 
 
+@implements("REQ-AUD-004")
 def _judge(check: Callable[[list[str]], str]) -> Verdict:
     steps: list[str] = []
     try:
@@ -84,6 +87,7 @@ def _judge(check: Callable[[list[str]], str]) -> Verdict:
     return Verdict(exit_code=0, words=words, steps=tuple(steps))
 
 
+@implements("REQ-AUD-001", "REQ-AUD-005")
 def _receipt(text: str | bytes, policy: Policy, steps: list[str]) -> _Proved:
     """Steps in the order of C2SP tlog-proof. Who vouches is judged last of all, by `_attested`: 3 is said
     only where everything else is true."""
@@ -128,6 +132,7 @@ def _unsigned(proof: Receipt) -> Checkpoint:
     return checkpoint.parse(text)
 
 
+@implements("REQ-AUD-002")
 def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
     answer = canonical.parse(body)
     if not isinstance(answer, dict) or answer.get("format") != ANSWER_FORMAT:
@@ -149,6 +154,7 @@ def _answer(body: bytes, policy: Policy, steps: list[str]) -> str:
     return f"the answer is the recorded one, {_attested(proved)}"
 
 
+@implements("REQ-AUD-002")
 def _require_same(path: str, said: object, recorded: object) -> None:
     """Equal, member by member; a member that the record leaves out may be null in the answer."""
     if isinstance(said, dict) and isinstance(recorded, dict):
@@ -159,6 +165,7 @@ def _require_same(path: str, said: object, recorded: object) -> None:
         raise VerificationFailed(f"answer: {path} is {said!r:.100}, the record proves {recorded!r:.100}")
 
 
+@implements("REQ-AUD-003")
 def _require_released(entry: Prediction) -> None:
     """A finding leaves by one route with one status. The schema does not say so: whoever could write to the
     database, but not make the service write, could record another as if it had been released."""
@@ -168,6 +175,7 @@ def _require_released(entry: Prediction) -> None:
             raise VerificationFailed(f"receipt: its record's {member} is {recorded!r}, a finding's is {released!r}")
 
 
+@implements("REQ-AUD-003")
 def _require_coherent(finding: Finding) -> None:
     """What `service.domain.interpret` guarantees of every finding: what is decided follows from what was measured.
 

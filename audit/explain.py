@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from audit.accounts import Accounts
 from audit.claims import Claim, State
-from audit.segment import Belief, Segment, Window
+from audit.lookout import Belief, Window
+from audit.segment import Segment
 
 
 class Explanation:
@@ -34,9 +35,14 @@ class Explanation:
             return False
         return belief.state.after(leaves) == state
 
-    def skip(self, state: State, covered: int, agreed: Claim | None) -> None:
-        """Pass a stretch that was found right, and the last signed claim in it."""
-        self._belief.state, self._belief.covered = state, covered
+    def is_at(self, state: State) -> bool:
+        """Whether this is what is believed where a batch ends, and nothing is out of its place."""
+        belief = self._belief
+        return not belief.shift and not belief.over and (belief.state, belief.covered) == (state, state.size)
+
+    def skip(self, state: State, agreed: Claim | None) -> None:
+        """Pass batches that were found right, and the last signed claim among them."""
+        self._belief.state, self._belief.covered = state, state.size
         if agreed is not None:
             self.accounts.agree(agreed.size, agreed.signed[0])
 
@@ -57,7 +63,8 @@ class Explanation:
     def _tail(self, window: Window) -> None:
         belief, accounts = self._belief, self.accounts
         stored = range(self.size + belief.shift, window.stored_end)
-        left = [window.rows[at].leaf for at in stored if at in window.rows and at not in accounts.placed]
+        elsewhere = {stray.index for stray in accounts.placed}
+        left = [window.rows[at].leaf for at in stored if at in window.rows and at not in elsewhere]
         end = self.size + len(left)
         if end <= belief.covered:
             return

@@ -9,20 +9,18 @@ from typing import Final
 
 from audit import published
 from audit.accounts import Accounts, Tile
-from audit.claims import MAX_BATCH_RECORDS, Claim, begin, claims_of, seen
+from audit.claims import MAX_BATCH_RECORDS, Claim, Seen, State, begin, claims_of, seen
 from audit.derived import COLUMNS
 from audit.explain import Explanation
 from audit.extent import Extent, Stray
+from audit.lookout import MAX_SHIFT, Window
 from audit.packed import TILE
 from audit.ports import Reader
-from audit.segment import MAX_SHIFT, Window
-from audit.stretches import Stretch, Walked
+from audit.stretches import AHEAD, Stretch, Walked
 from audit.walk import Before
 
 WINDOW: Final = 1 << 14
 PAGE: Final = 1_024
-AHEAD: Final = 4 * MAX_BATCH_RECORDS
-"""Records after a window that are looked at to judge its last batches."""
 
 
 class Explainer:
@@ -52,27 +50,48 @@ class Explainer:
         for walked in self._walked:
             if self._explanation.over:
                 break
+            if self._explanation.size >= walked.stretch.end:
+                continue  # with the batch that began before it
             if walked.clean and walked.stretch.end <= self._extent.batched and await self._fits(walked):
-                assert walked.after is not None
-                self._explanation.skip(walked.after.state, walked.after.covered, walked.agreed)
-                self.accounts.pass_clocks(walked.after.latest_us, walked.found)
+                self._skip(walked)
             else:
                 await self._explain(walked.stretch)
         end = self._extent.end
         self._explanation.finish(await self._window(min(self._explanation.size, end), end))
 
     async def _fits(self, walked: Walked) -> bool:
+        """Whether the stretch began with what is believed, and so what it found right is."""
         before = walked.before
         assert before is not None
         size = self._explanation.size
-        if not before.state.size - WINDOW <= size <= before.state.size:
+        if size > walked.stretch.first:  # where a batch ends, which the stretch has passed
+            stored = await self._reader.head_at(size)
+            return stored is not None and self._explanation.is_at(
+                State(size=size, frontier=stored.frontier, chain=stored.chain)
+            )
+        if size < walked.stretch.first - WINDOW:
             return False
         rows = self._reader.rows(size, before.state.size, PAGE, ())
         leaves = [seen(row, ()).leaf async for page in rows for row in page]
         return self._explanation.arrives(before.state, before.covered, leaves)
 
+    def _skip(self, walked: Walked) -> None:
+        """Go on at the end of the last batch: the records after it are not right before their batch is."""
+        before, after, settled = walked.before, walked.after, walked.settled
+        assert before is not None
+        assert after is not None
+        if settled is None or settled.size < self._explanation.size:
+            return
+        whole = settled.size == walked.stretch.end
+        found = [one for one in walked.found if self._explanation.size <= one.first < settled.size]
+        self.accounts.pass_clocks(after.latest_us if whole else before.latest_us, found)
+        self._explanation.skip(settled, walked.agreed)
+
     async def _explain(self, stretch: Stretch) -> None:
-        for upto in [*range(stretch.first + WINDOW, stretch.end, WINDOW), stretch.end]:
+        """Judge every claim of the stretch, and the batch that goes on beyond it."""
+        beyond = await self._reader.batches(stretch.end, stretch.end + AHEAD)
+        ends = [*range(stretch.first + WINDOW, stretch.end, WINDOW), stretch.end, *[one.size for one in beyond[:1]]]
+        for upto in ends:
             if self._explanation.over:
                 return
             self._explanation.judge(await self._window(upto, upto))
@@ -84,11 +103,13 @@ class Explainer:
         kept = [one for walked in self._walked for one in walked.stretch.signed if size < one.size <= limit]
         batches = await self._reader.batches(size, limit)
         claims = _closed(size, limit, claims_of(batches, published.merged(kept, found.signed)))
-        rows = {}
+        rows: dict[int, Seen] = {}
         reach = MAX_SHIFT * 4  # several shifts may have come together
         async for page in self._reader.rows(max(0, size - reach), limit + reach, PAGE, self._columns):
             for row in page:
-                rows[row[0]] = seen(row, self._columns)
+                one = seen(row, self._columns)
+                if rows.setdefault(one.index, one) is not one:  # nobody would miss its index if it were elsewhere
+                    self.accounts.add_stray(Stray(index=one.index, leaf=one.leaf))
         return Window(
             rows=rows,
             claims=claims,

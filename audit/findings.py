@@ -48,3 +48,25 @@ class Found(Struct, frozen=True, kw_only=True):
 def by_place(found: Sequence[Found]) -> tuple[Found, ...]:
     """In the order of their places, the same thing once."""
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.first, one.end, one.fault, one.part)))
+
+
+def as_text(found: Found) -> str:
+    """A line for a person, and under it the notes that contradict each other."""
+    where = f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"
+    lines = [f"  {found.fault} in {where}: {found.message}"]
+    for note in found.notes:
+        lines += ["", *(f"    {line}" for line in note.splitlines())]
+    return "\n".join([*lines, ""] if found.notes else lines)
+
+
+def as_json(found: Found) -> dict[str, object]:
+    """The same for machines."""
+    return {
+        "class": found.fault,
+        "part": found.part,
+        "first": found.first,
+        "end": found.end,
+        "altered": found.altered,
+        "message": found.message,
+        "notes": list(found.notes),
+    }

@@ -8,6 +8,7 @@ from audit import acceptance, chain, merkle, note, record
 from audit.errors import LedgerExists, LedgerForked, LedgerUnavailable
 from audit.ports import Anchor, Clock, Head, Reader, Store
 from audit.record import FORMAT, Continued, Genesis
+from traceability.marks import implements
 
 CLOCK_TOLERANCE_US = 10_000_000
 RETRIES = 5
@@ -19,6 +20,7 @@ def default_origin() -> str:
     return f"{host}/{secrets.token_hex(8)}"
 
 
+@implements("REQ-LED-021")
 async def initialise(
     store: Store, reader: Reader, signer: note.Signer, clock: Clock, anchor: Anchor | None = None
 ) -> Genesis:

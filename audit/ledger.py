@@ -13,18 +13,18 @@ import asyncio
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from audit import acceptance, merkle, note, own_records, receipt, record, rotation, succession
 from audit.errors import AuditError, CallerBehind, DatabaseChanged, LedgerForked, LedgerUnavailable, RecordRefused
 from audit.keyring import Keyring
 from audit.merkle import BatchTree
+from audit.ongoing import Ongoing
 from audit.pending import Item, Pending
 from audit.ports import Anchor, Appended, Clock, Head, Keys, Observer, Outages, Proven, Reader, Store
-from audit.record import Outage, Prediction, Record, Request
+from audit.record import Prediction, Record, Request
 from audit.rotation import KeyHistory
 from audit.settings import LedgerSettings
 from audit.silent import Forgotten, Unobserved
+from traceability.marks import implements
 
 _EMPTY: Final = Head(size=0, frontier=(), chain=b"")
 _EXPIRY_TICK_S: Final = 0.1  # how far past its deadline a waiter may be told
@@ -57,7 +57,6 @@ class Ledger:
         self._clock, self._settings = clock, settings
         self._keyring = Keyring(signer, keys, second)
         self._observer = observer or Unobserved()
-        self._process_id = process_id
         self._pending = Pending(
             max_records=settings.max_batch_records,
             max_bytes=settings.max_batch_bytes,
@@ -72,9 +71,7 @@ class Ledger:
         self._flying: list[Item] = []
         self._down: str | None = "the ledger has not started"
         self._dead: str | None = None
-        self._outages = outages or Forgotten()
-        self._outage: Outage | None = None
-        self._noted: Outage | None = None
+        self._outage = Ongoing(outages or Forgotten(), process_id)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -85,8 +82,8 @@ class Ledger:
         await self._accept(None)
         await self._publish()
         self._down = None
-        for outage in await asyncio.to_thread(lambda: list(self._outages.left())):
-            self._add(outage)  # of processes that did not live to record it: the first append afterwards
+        for outage in await self._outage.left():
+            self._add(outage)  # the first append afterwards
         for work in (self._flush_forever(), self._keep_forever(), self._expire_forever()):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
@@ -107,10 +104,8 @@ class Ledger:
         self._tasks = []
         self._pending.fail_all(LedgerUnavailable("ledger: closed"))
         await self._note_outage()
-        self._outages.close()
+        self._outage.close()
         await self._anchor_the_last()
-
-    # -- audit.ports.Recorder
 
     async def append(self, entry: Record) -> Proven:
         """Durable, checked, signed and proved when it returns.
@@ -140,11 +135,7 @@ class Ledger:
 
     def refused(self, recorded_at_us: int) -> None:
         """A request was answered 503 because it could not be recorded: the next outage record counts it."""
-        self._begin_outage(recorded_at_us)
-        assert self._outage is not None
-        self._outage = msgspec.structs.replace(
-            self._outage, refused=self._outage.refused + 1, recorded_at_us=recorded_at_us, to_us=recorded_at_us
-        )
+        self._outage.refuse(recorded_at_us)
 
     @property
     def size(self) -> int:
@@ -156,14 +147,13 @@ class Ledger:
         """The log's keys as this process knows them; a rotation is known at the next append, or within a second."""
         return self._keyring.history
 
-    # -- flushing
-
     async def _flush_forever(self) -> None:
         while self._dead is None:
             batch = self._flying = await self._pending.take()
             await self._settle(batch)
             self._flying = []
 
+    @implements("REQ-LED-018")
     async def _settle(self, batch: list[Item]) -> None:
         """Try `batch` as it is until its fate is known. One refused for its data is split in two."""
         pause_s = self._settings.retry_first_ms / 1000
@@ -172,7 +162,7 @@ class Ledger:
                 return await self._commit(batch)
             except RecordRefused as error:
                 if len(batch) == 1:
-                    self._recorded(batch[0].record)  # an outage that was recorded before its note was cleared
+                    self._outage.recorded(batch[0].record)  # an outage that was recorded before its note was cleared
                     return batch[0].fail(error)
                 await self._settle(batch[: len(batch) // 2])
                 return await self._settle(batch[len(batch) // 2 :])
@@ -230,10 +220,11 @@ class Ledger:
         if self._keyring.use(history):
             self._observer.event("key_rotated", f"the log's key is now {rotation.shown(history.current.key)}")
 
+    @implements("REQ-LED-012")
     def _hand_out(self, item: Item, index: int, after: BatchTree, signed: str) -> None:
         proof = receipt.format(receipt.Receipt(index=index, path=after.path(index), checkpoint=signed, extra=item.body))
         item.settle(Proven(index=index, leaf_hash=item.leaf, proof=proof))
-        self._recorded(item.record)
+        self._outage.recorded(item.record)
         if item.abandoned and isinstance(item.record, Prediction | Request):
             self._add(own_records.replaced(item.record, index, self._clock.now_us()))
 
@@ -252,16 +243,15 @@ class Ledger:
         except LedgerUnavailable as error:
             self._observer.event("unavailable", f"a record of kind {type(entry).__name__} was dropped: {error}")
 
-    # -- when the database is away, and when it lies
-
     def _fall(self, reason: str) -> None:
         """No record can be taken: whatever was not yet sent is refused at once."""
         if self._down is None:
             self._down = reason
             self._observer.event("unavailable", reason)
-            self._begin_outage(self._clock.now_us())
+            self._outage.begin(self._clock.now_us())
         self._pending.fail_all(LedgerUnavailable(f"ledger: {reason}"))
 
+    @implements("REQ-LED-019")
     def _rise(self) -> None:
         """Records are taken again, unless anchors are not; the outage, if there was one, is the first of them."""
         if self._is_anchoring:
@@ -269,29 +259,14 @@ class Ledger:
         if self._down is not None:
             self._down = None
             self._observer.event("recovered", "records are taken again")
-        if self._outage is not None:
-            now_us = self._clock.now_us()
-            self._add(msgspec.structs.replace(self._outage, recorded_at_us=now_us, to_us=now_us))
-            self._outage = None
-
-    def _begin_outage(self, from_us: int) -> None:
-        if self._outage is None:
-            self._outage = own_records.outage(self._process_id, from_us)
+        if (outage := self._outage.end(self._clock.now_us())) is not None:
+            self._add(outage)
 
     async def _note_outage(self) -> None:
-        """Keep on disk what is not on record, so that a restart in the middle of an outage does not lose it."""
-        if self._outage is None or self._outage == self._noted:
-            return
-        noted = self._outage
         try:
-            await asyncio.to_thread(self._outages.note, noted)
-            self._noted = noted
+            await self._outage.note()
         except LedgerUnavailable as error:
             self._observer.event("unavailable", str(error))
-
-    def _recorded(self, entry: Record) -> None:
-        if isinstance(entry, Outage):
-            self._outages.clear(entry)
 
     async def _expire_forever(self) -> None:
         while True:
@@ -308,6 +283,7 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
+    @implements("REQ-LED-011")
     def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:
@@ -325,8 +301,6 @@ class Ledger:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.halt(f"internal: {type(fault).__name__}")
 
-    # -- keeping: readiness, other processes' records, anchors
-
     async def _keep_forever(self) -> None:
         while self._dead is None:
             interval_ms = self._settings.anchor_interval_ms if self._down is None else self._settings.probe_interval_ms
@@ -339,7 +313,13 @@ class Ledger:
                 self.halt(f"{error.code}: {error}")
 
     async def _keep(self) -> None:
-        readiness = await self._store.ready()
+        within_s = self._settings.probe_timeout_ms / 1000
+        # A server that is paused answers nothing, and the statement itself may take longer than anybody should wait.
+        late = asyncio.get_running_loop().call_later(within_s, self._fall, f"database: no answer within {within_s} s")
+        try:
+            readiness = await self._store.ready()
+        finally:
+            late.cancel()
         acceptance.require_usable(readiness)
         database = (readiness.system_identifier, readiness.timeline)
         # A commit that is under way says more of the same database than this could. Under load one always is: what
@@ -377,6 +357,7 @@ class Ledger:
         elif self._keyring.can_sign(size):
             self._sign(size, merkle.frontier_root(size, self._head.frontier))
 
+    @implements("REQ-LED-014")
     async def _publish(self) -> None:
         """Anchor first, so that what the database publishes is never ahead of what it can be held to."""
         size, signed = self._signed

@@ -281,13 +281,15 @@ class MemoryReader:
 
     async def record(self, index: int) -> Stored:
         self._database.require_reachable()
-        if not 0 <= index < len(self._database.stored):
+        found = memory_rows.within(self._database.stored, self._database.columns, index, index + 1)
+        if not found:
             raise NotFound(f"ledger: no record {index}")
-        return self._database.stored[index]
+        return found[0][0]
 
     async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
         self._database.require_reachable()
-        return [one.leaf_hash for one in self._database.stored[first:end]][:MAX_LEAF_HASHES]
+        found = memory_rows.within(self._database.stored, self._database.columns, first, end)
+        return [one.leaf_hash for one, _ in found][:MAX_LEAF_HASHES]
 
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         self._database.require_reachable()
@@ -338,7 +340,10 @@ class MemoryReader:
         database = self._database
         database.require_reachable()
         return memory_rows.extent(
-            database.stored, database.batches, database.subtrees.items(), database.checkpoints.items()
+            database.stored,
+            database.batches,
+            database.subtrees.items(),
+            [*database.checkpoints.items(), *((one.size, one.checkpoint) for one in database.cosigned)],
         )
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
@@ -348,8 +353,8 @@ class MemoryReader:
 
     async def rotations(self, first: int, end: int) -> list[Stored]:
         self._database.require_reachable()
-        both = zip(self._database.stored[first:end], self._database.entries[first:end], strict=True)
-        return [one for one, entry in both if isinstance(entry, KeyRotated)][:MAX_ROTATIONS]
+        found = memory_rows.within(self._database.stored, self._database.columns, first, end)
+        return [one for one, columns in found if columns[0] == "key_rotated"][:MAX_ROTATIONS]
 
     async def unclosed_windows(self, first: int, end: int) -> Unclosed:
         self._database.require_reachable()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from audit.errors import AuditError, ConsistencyInvalid, InclusionInvalid, Malformed
+from traceability.marks import implements
 
 Hash = bytes
 Frontier = tuple[bytes, ...]
@@ -24,11 +25,13 @@ EMPTY_ROOT: Final = hashlib.sha256(b"").digest()  # RFC 6962 section 2.1: MTH({}
 _sha256 = hashlib.sha256
 
 
+@implements("REQ-LED-008")
 def leaf_hash(record: bytes) -> bytes:
     # RFC 6962 section 2.1: MTH({d(0)}) = SHA-256(0x00 || d(0))
     return _sha256(b"\x00" + record).digest()
 
 
+@implements("REQ-LED-008")
 def node_hash(left: bytes, right: bytes) -> bytes:
     # RFC 6962 section 2.1: MTH(D[n]) = SHA-256(0x01 || MTH(D[0:k]) || MTH(D[k:n]))
     return _sha256(b"\x01" + left + right).digest()
@@ -73,6 +76,7 @@ def frontier_root(size: int, frontier: Frontier) -> bytes:
     return folded
 
 
+@implements("REQ-LED-008")
 class BatchTree:
     """A tree to whose end one batch was added, and the inclusion path of each record of that batch.
 
@@ -131,6 +135,7 @@ class BatchTree:
         return (*path, *self._tails[top])
 
 
+@implements("REQ-AUD-008")
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """The leaf is record `index` of the tree of `size` under `root`. RFC 9162 section 2.1.3.2.
 
@@ -161,6 +166,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[byt
         raise InclusionInvalid(f"inclusion: expected root {root.hex()}, got {folded.hex()} from the path")
 
 
+@implements("REQ-AUD-009")
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
     """The tree of `new_size` holds the tree of `old_size` as its beginning. RFC 9162 section 2.1.4.2.
 

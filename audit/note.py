@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Struct
 
 from audit.errors import Malformed, SettingInvalid, SignatureInvalid, SignatureMissing
+from traceability.marks import implements
 
 ALGORITHM_ED25519: Final = b"\x01"  # C2SP signed-note, "Signature types"
 KEY_BYTES: Final = 32  # RFC 8032 section 5.1.5, seeds and public keys alike
@@ -168,6 +169,7 @@ class Signer:
         return self._key.sign(text)
 
 
+@implements("REQ-LED-026")
 def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     """The note of `text` with a signature line of each signer, in order.
 
@@ -186,8 +188,9 @@ def sign(text: str, signers: Iterable[NoteSigner]) -> str:
     return text + "\n" + "".join(lines)
 
 
-def open(note: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa: A001  # the specification's verb
-    """The note, verified by at least one of `verifiers`.
+@implements("REQ-AUD-010")
+def open(text: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa: A001  # the specification's verb
+    """The note whose text with its signatures this is, verified by at least one of `verifiers`.
 
     Signatures of unknown keys are ignored, also where they share a name or an id (not both) with a known
     one. Raises `Malformed` for what is not a note, `SignatureInvalid` where any signature by a known key
@@ -195,8 +198,8 @@ def open(note: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa:
     `verifiers` that share name and id are asked for, or one is no verifier.
     """
     verifiers = require_verifiers(verifiers)
-    text, signatures = split(note)
-    body = text.encode("utf-8")
+    signed, signatures = split(text)
+    body = signed.encode("utf-8")
     verified: dict[tuple[str, bytes], Signature] = {}
     unverified = []
     for signature in signatures:
@@ -211,7 +214,7 @@ def open(note: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa:
         verified.setdefault(key, signature)
     if not verified:
         raise SignatureMissing("note: no signature by any of the keys that were given")
-    return Note(text=text, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
+    return Note(text=signed, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
 
 
 def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:

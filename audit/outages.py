@@ -15,6 +15,7 @@ from typing import BinaryIO
 from audit import record
 from audit.errors import LedgerUnavailable, Malformed
 from audit.record import Outage
+from traceability.marks import implements
 
 
 class FolderOutages:
@@ -24,6 +25,7 @@ class FolderOutages:
         self._folder = folder
         self._locks: dict[str, BinaryIO] = {}
 
+    @implements("REQ-LED-019")
     def note(self, outage: Outage) -> None:
         """Durable when it returns; replaces what was noted of the same process.
 
@@ -47,6 +49,7 @@ class FolderOutages:
         except OSError as error:
             raise LedgerUnavailable(f"outage note: cannot be written ({error.strerror})") from error
 
+    @implements("REQ-LED-019")
     def left(self) -> Iterator[Outage]:
         """The outages of processes that are gone; each is this process's to record from now on."""
         for path in sorted(self._folder.glob("*.json")):

@@ -15,6 +15,7 @@ from audit import merkle
 from audit.errors import LedgerUnavailable
 from audit.ports import Proven
 from audit.record import Record
+from traceability.marks import implements
 
 
 class Item:
@@ -109,6 +110,7 @@ class Pending:
             item.fail(error)
         return bool(overdue)
 
+    @implements("REQ-LED-020")
     async def take(self) -> list[Item]:
         """The next batch, oldest first; waits for a first record, then lingers for those under way."""
         while not self._items:

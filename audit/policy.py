@@ -143,9 +143,14 @@ def _threshold(written: str, members: int) -> int:
 
 
 def _lines(text: str | bytes) -> list[str]:
+    if not isinstance(text, str | bytes):
+        raise Malformed("policy: expected a text, or its bytes")
     if len(text) > MAX_POLICY_BYTES:
         raise Malformed(f"policy: at most {MAX_POLICY_BYTES} bytes")
-    octets = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    try:
+        octets = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise Malformed("policy: a lone surrogate") from error
     if _forbidden(octets):
         raise Malformed("policy: a control character other than tab and newline; lines end in a newline alone")
     if not octets.endswith(b"\n"):

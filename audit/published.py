@@ -81,6 +81,7 @@ def _parted(found: Sequence[Signed | Unsigned]) -> Published:
     )
 
 
+@lru_cache(maxsize=1_024)  # the walk, each window and the account at the end ask for the same
 def _opened(authority: Authority, size: int, signed: bytes) -> Signed | Unsigned:
     try:
         stated = authority.open(signed)
@@ -89,7 +90,7 @@ def _opened(authority: Authority, size: int, signed: bytes) -> Signed | Unsigned
         wrong: Wrong = "foreign" if foreign else "damaged"
         return Unsigned(size=size, wrong=wrong, why=str(error), stated=_stated(signed))
     if stated.size != size:
-        return Unsigned(size=size, wrong="damaged", why=f"it is of size {stated.size}")
+        return Unsigned(size=size, wrong="damaged", why=f"it is of size {stated.size}", stated=stated)
     return Signed(size=size, root=stated.root, note=signed.decode())
 
 
@@ -100,20 +101,24 @@ def _stated(signed: bytes) -> Checkpoint | None:
         return None
 
 
-def _cosigned(authority: Authority, one: Cosigned) -> list[Signed | Unsigned]:
+@lru_cache(maxsize=1_024)
+def _cosigned(authority: Authority, one: Cosigned) -> tuple[Signed | Unsigned, ...]:
     opened = _opened(authority, one.size, one.checkpoint)
     if isinstance(opened, Unsigned):
-        return [opened]
+        return (opened,)
     if hashlib.sha256(one.policy).digest() != one.policy_sha256:
-        return [opened, Unsigned(size=one.size, wrong="policy", why="its policy is not the one of its digest")]
+        return opened, Unsigned(size=one.size, wrong="policy", why="its policy is not the one of its digest")
     try:
         attested = attestation.judge(one.checkpoint, _adopted(authority, one.policy).policy).attested
     except AuditError as error:
-        return [opened, Unsigned(size=one.size, wrong="damaged", why=str(error))]
+        return opened, Unsigned(size=one.size, wrong="damaged", why=str(error))
     if attested is not one.attested:
+        if not attested and note.open(one.checkpoint, authority.verifiers).unverified:
+            why = "a signature that it was attested by is none that its policy knows"
+            return opened, Unsigned(size=one.size, wrong="damaged", why=why)
         why = f"its policy says {'attested' if attested else 'not attested'}, what is stored is the contrary"
-        return [opened, Unsigned(size=one.size, wrong="attested", why=why)]
-    return [opened]
+        return opened, Unsigned(size=one.size, wrong="attested", why=why)
+    return (opened,)
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from audit import acceptance, merkle, rotation, succession, tree
+from audit import acceptance, merkle, note, rotation, succession, tree
 from audit.errors import Altered, AuditError, LeaseLost, LedgerForked
 from audit.note import Verifier
 from audit.ports import Anchor, Lease, PublishingObserver, Reader, Store
@@ -59,8 +59,11 @@ class Source:
             opened = self._history.open(elsewhere)
         except AuditError:
             return  # anybody could have made it
-        ours = await self.reader.signed()
-        both = f"{elsewhere.decode()}\n{ours[1].decode() if ours is not None else ''}"
+        # The log's own signatures are the proof; whoever cosigned besides only makes it longer.
+        theirs = note.open(elsewhere, self._history.verifiers)
+        both = theirs.text + "\n" + "".join(signature.line for signature in theirs.verified)
+        if (ours := await self.reader.signed()) is not None:
+            both += f"\n{ours[1].decode()}"
         size = (await self.store.ready()).size
         if size < opened.size:
             raise LedgerForked(f"database: {size} records, but {whose} has a checkpoint over {opened.size}:\n{both}")

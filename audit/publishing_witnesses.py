@@ -46,8 +46,10 @@ class Asked:
     async def cosign(self, source: Source, round_: Round) -> tuple[Signature, ...]:
         """Its cosignatures, verified, over this round's checkpoint. Raises `WitnessFailed`, or what reading raises."""
         for _ in range(MAX_CONFLICTS):
-            proof = await tree.consistency(source.reader, self._known, round_.size) if self._known else ()
-            answer = await self._answer(partial(self.client.add_checkpoint, self._known, proof, round_.signed))
+            # From more than a database has, which was rolled back, there is no proof: the witness says what it has.
+            known = self._known if self._known <= round_.size else 0
+            proof = await tree.consistency(source.reader, known, round_.size) if known else ()
+            answer = await self._answer(partial(self.client.add_checkpoint, known, proof, round_.signed))
             if not isinstance(answer, Conflict):
                 self._known = round_.size
                 return answer

@@ -21,6 +21,7 @@ from audit import checkpoint as checkpoints
 from audit import cosignature, merkle, note
 from audit.checkpoint import MAX_SIZE, Checkpoint
 from audit.errors import Malformed, SettingInvalid, SignatureMissing, Unattested, VerificationFailed
+from traceability.marks import implements
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_PATH: Final = 63  # a tree of at most MAX_SIZE leaves is 63 levels high
@@ -75,6 +76,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     witnessed_by: tuple[Witness, ...] = ()
 
 
+@implements("REQ-LED-012")
 def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     """The text of `receipt`: `parse(format(r)) == r`. Raises `Malformed` where it has none."""
     _require_members(receipt)
@@ -83,6 +85,7 @@ def format(receipt: Receipt) -> str:  # noqa: A001  # read as receipt.format
     return f"{HEADER}\n{extra}index {receipt.index}\n{path}\n{receipt.checkpoint}"
 
 
+@implements("REQ-LED-012")
 def parse(text: str | bytes) -> Receipt:
     """The receipt whose text this is. Raises `Malformed` otherwise; the checkpoint is not looked into."""
     if not isinstance(text, str | bytes):
@@ -207,8 +210,11 @@ def _require_distinct(policy: Policy) -> None:
             if key.public_key in seen:
                 raise SettingInvalid(f"policy: the {what} key of {key.name}+{key.key_hash.hex()} was given twice")
             seen.add(key.public_key)
-    if not set(_all_of(policy.quorum)) <= set(policy.witnesses):
+    named = list(_all_of(policy.quorum))
+    if not set(named) <= set(policy.witnesses):
         raise SettingInvalid("policy: its quorum names a witness that is not one of its witnesses")
+    if len(set(named)) != len(named):
+        raise SettingInvalid("policy: a witness is a member once in the whole policy, or it would count as two")
 
 
 def _require_policy(policy: Policy) -> None:
@@ -223,11 +229,19 @@ def _require_policy(policy: Policy) -> None:
 
 
 def _all_of(wanted: Witness | Group | None) -> Iterator[Witness]:
+    """The witnesses of a quorum, each as often as it stands there. Raises `SettingInvalid` for what is no group."""
     if isinstance(wanted, Witness):
         yield wanted
-    elif wanted is not None:
+    elif isinstance(wanted, Group):
+        if not isinstance(wanted.members, tuple) or type(wanted.threshold) is not int:
+            raise SettingInvalid("policy: a group has a tuple of members, and an integer as its threshold")
+        # A threshold of none would be met by nobody.
+        if not 1 <= wanted.threshold <= len(wanted.members):
+            raise SettingInvalid(f"policy: a group's threshold is from 1 to its {len(wanted.members)} members")
         for member in wanted.members:
             yield from _all_of(member)
+    elif wanted is not None:
+        raise SettingInvalid("policy: a group's members are witnesses and groups")
 
 
 def require_included(receipt: Receipt, leaf: bytes, checkpoint: Checkpoint) -> None:

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from audit.errors import Malformed
 from audit.shapes import grammar, shaped
+from traceability.marks import implements
 
 FORMAT: Final = "medai.record/1"
 MAX_RECORD_BYTES: Final = 16 * 1024
@@ -240,7 +241,33 @@ class ServiceStopped(_Record, frozen=True, kw_only=True, tag="service_stopped"):
     requests: Count
 
 
-Record = Genesis | KeyRotated | Prediction | Request | Outcome | Window | Outage | ServiceStarted | ServiceStopped
+class ReleaseActivated(_Record, frozen=True, kw_only=True, tag="release_activated"):
+    """A process runs under a release that trusted keys signed: from here on its records name it.
+
+    `differences` counts what was not as the release binds it; in production there is none.
+    """
+
+    process_id: Uuid
+    release: Sha256
+    version: Name
+    commit: Name
+    environment: Literal["development", "production"]
+    differences: Count
+    signed_by: Annotated[tuple[Sha256, ...], Meta(max_length=16)]
+
+
+Record = (
+    Genesis
+    | KeyRotated
+    | Prediction
+    | Request
+    | Outcome
+    | Window
+    | Outage
+    | ServiceStarted
+    | ServiceStopped
+    | ReleaseActivated
+)
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder: "msgspec.json.Decoder[Record]" = msgspec.json.Decoder(Record)
@@ -257,6 +284,7 @@ def event_uuid(record: Record) -> UUID:
     return UUID(record.event_id)
 
 
+@implements("REQ-LED-006")
 def encode(record: Record) -> bytes:
     """The canonical bytes of `record` (RFC 8785 restricted). Raises `Malformed` where the schema refuses it.
 
@@ -271,6 +299,7 @@ def encode(record: Record) -> bytes:
     return body
 
 
+@implements("REQ-LED-006")
 def decode(body: bytes) -> Record:
     """The record that `body` is the canonical encoding of. Raises `Malformed` for any other bytes."""
     if len(body) > MAX_RECORD_BYTES:

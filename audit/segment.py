@@ -8,58 +8,21 @@ Of two explanations that leave the same bytes, the one that changes fewer rows i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, permutations
-from typing import Final, Literal
+from itertools import permutations
+from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from audit import chain, merkle
-from audit.accounts import Accounts, tells
-from audit.claims import Claim, Rows, Seen, State, parts_of
+from audit.accounts import tells
+from audit.claims import Claim, Seen, State, parts_of
+from audit.lookout import MAX_SHIFT, Belief, Lookout, Verdict, Window, choices
 from audit.rearranged import Unexplained, inserted, moved, swapped
 from audit.trial import Outcome, Track, Trial, spans
 
-MAX_SHIFT: Final = 8
-"""So many records in a row that were put in or taken out are recognised by what follows them."""
-MAX_MIXED: Final = 8
-"""Rows of one segment whose bytes or leaf hash was edited: which of the two is tried in every combination."""
 MAX_LOOK: Final = 4_096
 """Records after a segment at which a batch's row may turn out to belong."""
 TILE_HEIGHT: Final = 8  # C2SP tlog-tiles: tiles are 8 levels high
-
-Verdict = Literal["right", "point", "content", "unknown"]
-"""Of one track of a claim: reached; edited itself; made when the records were others; nobody says."""
-
-
-class Window(Struct, frozen=True, kw_only=True):
-    """A piece of the ledger. Rows and claims go on a little beyond what is to be judged, for looking ahead."""
-
-    rows: Rows
-    claims: Sequence[Claim]
-    upto: int
-    nodes: Mapping[tuple[int, int], bytes]
-    stored_end: int
-    """Where the records of the whole ledger end: none is stored in its place from here on."""
-    end: int
-    """Where the ledger should end, by the last batch or the last record."""
-
-
-class Belief:
-    """What is believed of the ledger so far, and the account of what is wrong with it."""
-
-    def __init__(self, state: State, covered: int, accounts: Accounts) -> None:
-        self.state = state
-        self.covered = covered
-        """Where the last batch ended."""
-        self.shift = 0
-        """How far records are stored behind the place at which they were written."""
-        self.over = False
-        """Nothing after this can be told."""
-        self.passed: list[State] = []
-        """What was believed since the last batch, at sizes of which no batch says anything."""
-        self.touched: list[tuple[int, int]] = []
-        """Where records were others: whoever altered them may have made subtree hashes of their own."""
-        self.accounts = accounts
 
 
 class Segment:
@@ -71,34 +34,40 @@ class Segment:
         self._trial = Trial(belief.state, claim)
         self._first, self._end = belief.state.size, claim.size
         self._from = min(belief.covered, belief.state.size)  # a stretch may have been passed to the middle of a batch
-        self._seen = self._stored(self._first, self._end)
-
-    def _stored(self, first: int, end: int, shift: int = 0) -> list[Seen | None]:
-        moved_by = self._belief.shift + shift
-        return [self._window.rows.get(at + moved_by) for at in range(first, end)]
+        self._lookout = Lookout(belief, window, claim, ahead)
+        self._seen = self._lookout.stored(self._first, self._end)
 
     def judge(self) -> None:
-        if self._claim.batch is not None and self._belongs_elsewhere():
-            self._claim = structs.replace(self._claim, batch=None)
-            if not self._claim.signed:
-                return
-            self._trial = Trial(self._belief.state, self._claim)
-        self._check_first()
         present = [one for one in self._seen if one is not None]
-        if len(present) < len(self._seen):
+        tried = [self._trial.outcome(leaves) for leaves in choices(present)] if self._is_whole(present) else []
+        best = max(tried, key=lambda outcome: outcome.weight, default=None)
+        if (best is None or not best.whole) and self._belongs_elsewhere():
+            self._leave_row_out()
+            return
+        self._check_first()
+        if best is None:
             self._judge_gap(present)
-            return
-        tried = [self._trial.outcome(leaves) for leaves in _choices(present)]
-        best = max(tried, key=lambda outcome: outcome.weight)
-        if best.whole:
+        elif best.whole:
             self._believe(best, present)
-            return
+        else:
+            self._judge_other(best, tried, present)
+
+    def _is_whole(self, present: Sequence[Seen]) -> bool:
+        return len(present) == len(self._seen)
+
+    def _leave_row_out(self) -> None:
+        """Judge the records as if there were no batch's row of this size."""
+        if self._claim.signed:
+            Segment(self._belief, self._window, structs.replace(self._claim, batch=None), self._ahead).judge()
+
+    def _judge_other(self, best: Outcome, tried: Sequence[Outcome], present: Sequence[Seen]) -> None:
+        """The records do not lead to all that is claimed."""
         unexcused = [track for track in best.failing if not any(getattr(one, track) for one in tried)]
         if not unexcused:  # hashes were made to fit the edit
             self._believe(best, present, follow=best.failing)
             return
-        verdicts = {track: self._verdict(track, best) for track in best.failing}
-        if self._are_right(best, verdicts):
+        verdicts = {track: self._lookout.verdict(track, best) for track in best.failing}
+        if self._lookout.are_right(best, verdicts):
             self._blame_hashes(best, present, verdicts)
         else:
             self._explain(best, present, unexcused)
@@ -161,11 +130,12 @@ class Segment:
     def _belongs_elsewhere(self) -> bool:
         """Whether the row's hashes are those of another size: then its `size` was edited, and it is missed there."""
         batch = self._claim.batch
-        assert batch is not None
+        if batch is None:
+            return False
         if not self._accounts.fills_gap(batch) and not any(tells(batch, passed) for passed in self._belief.passed):
             state = self._belief.state
             leaves: list[bytes] = []
-            for one in self._stored(state.size, state.size + MAX_LOOK):
+            for one in self._lookout.stored(state.size, state.size + MAX_LOOK):
                 if one is None:
                     break
                 leaves.append(one.leaf)
@@ -175,67 +145,10 @@ class Segment:
         self._accounts.misplaced(batch)
         return True
 
-    # -- who is right
-
-    def _verdict(self, track: Track, best: Outcome) -> Verdict:
-        """What the claims that follow say of this one's hash."""
-        claimed = self._claimed()
-        if track == "tree" and self._claim.signed:
-            if best.signed:
-                return "point"
-            if claimed is not None and claimed.root in {one.root for one in self._claim.signed}:
-                return "content"
-        following = next((claim for claim in self._ahead if claim.batch is not None), None)
-        if following is None:
-            return "unknown"
-        if self._follows(following, best.after, track):
-            return "point"
-        if claimed is not None and self._follows(following, claimed, track):
-            return "content"
-        return "unknown"
-
-    def _follows(self, claim: Claim, state: State, track: Track | None, shift: int = 0) -> bool:
-        """Whether the records up to `claim` lead there from `state`, on `track` or, without one, on any."""
-        stored = self._stored(state.size, claim.size, shift)
-        present = [one for one in stored if one is not None]
-        if len(present) < len(stored):
-            return False
-        outcomes = [Trial(state, claim).outcome(leaves) for leaves in _choices(present, mixed=False)]
-        return any(getattr(one, track) if track is not None else one.chain or one.tree for one in outcomes)
-
-    def _claimed(self) -> State | None:
-        """The claim as a state; None where it cannot be one."""
-        batch = self._claim.batch
-        if batch is None or len(batch.frontier) != self._end.bit_count():
-            return None
-        return State(size=self._end, frontier=batch.frontier, chain=batch.chain)
-
-    def _are_right(self, best: Outcome, verdicts: Mapping[Track, Verdict]) -> bool:
-        """Whether the records are what they were, and the claim's hashes are not."""
-        if best.signed:
-            return True
-        said = [verdicts.get("chain", "right"), verdicts.get("tree", "right")]
-        if "content" in said:
-            return self._vouched(best)
-        return said != ["unknown", "unknown"]
-
-    def _vouched(self, best: Outcome) -> bool:
-        """Whether the next signed root is reached with these records."""
-        state = best.after
-        for claim in self._ahead:
-            stored = self._stored(state.size, claim.size)
-            present = [one.leaf for one in stored if one is not None]
-            if len(present) < len(stored):
-                return False
-            state = state.after(present)
-            if claim.signed:
-                return state.root in {one.root for one in claim.signed}
-        return False
-
     # -- records are others
 
     def _explain(self, best: Outcome, present: Sequence[Seen], tracks: Sequence[Track]) -> None:
-        shifted = self._shift_after()
+        shifted = self._lookout.shift_after()
         if shifted > 0:
             self._explain_inserted(shifted, tracks)
         elif shifted < 0:
@@ -245,22 +158,10 @@ class Segment:
         if "tree" not in best.failing:
             self._accounts.excuse()
         self._belief.touched.append((self._first, self._end))
-        self._go_on(self._claimed() or self._followed(best.after, ("chain",)))
-
-    def _shift_after(self) -> int:
-        """By how many places the records after this segment lie behind where they were, more than those before it."""
-        following = next((claim for claim in self._ahead if claim.batch is not None), None)
-        claimed = self._claimed()
-        if claimed is None:
-            return 0
-        if following is None:
-            left = self._window.stored_end - (self._first + self._belief.shift)
-            return left - self._trial.count if abs(left - self._trial.count) <= MAX_SHIFT else 0
-        by_size = sorted(range(-MAX_SHIFT, MAX_SHIFT + 1), key=abs)
-        return next((shift for shift in by_size if self._follows(following, claimed, None, shift)), 0)
+        self._go_on(self._lookout.claimed() or self._followed(best.after, ("chain",)))
 
     def _explain_inserted(self, count: int, tracks: Sequence[Track]) -> None:
-        present = [one for one in self._stored(self._first, self._end + count) if one is not None]
+        present = [one for one in self._lookout.stored(self._first, self._end + count) if one is not None]
         leaves = [one.leaf for one in present]
         at = inserted(self._trial, leaves, tracks)
         if at is None:
@@ -272,7 +173,7 @@ class Segment:
         self._belief.shift += count
 
     def _explain_deleted(self, count: int, tracks: Sequence[Track]) -> None:
-        present = [one for one in self._stored(self._first, self._end + count) if one is not None]
+        present = [one for one in self._lookout.stored(self._first, self._end + count) if one is not None]
         leaves = tuple(one.leaf for one in present)
         first, end = self._first, self._end
         if "tree" in tracks:
@@ -285,7 +186,13 @@ class Segment:
         self._belief.shift += count
 
     def _explain_changed(self, best: Outcome, present: Sequence[Seen], tracks: Sequence[Track]) -> None:
-        stretch = Unexplained(trial=self._trial, leaves=best.leaves, tracks=tuple(tracks))
+        clocks_us = tuple(one.clock_us for one in present if one.clock_us is not None)
+        stretch = Unexplained(
+            trial=self._trial,
+            leaves=best.leaves,
+            tracks=tuple(tracks),
+            clocks_us=clocks_us if len(clocks_us) == len(present) else (),
+        )
         tried = self._accounts.may_search()
         if pair := swapped(stretch) if tried else None:
             self._accounts.swapped(*pair)
@@ -320,7 +227,7 @@ class Segment:
         for first, end in differing:
             self._accounts.add("record_edited", "record", first, end, "a record is not what was hashed")
         self._accounts.rows(present, [one.leaf for one in present])
-        claimed = self._claimed()
+        claimed = self._lookout.claimed()
         if claimed is None:  # nothing says what the records that are missing were
             self._belief.over = True
         else:
@@ -364,20 +271,6 @@ class Segment:
             touched = any(first < span[1] and span[0] < end for first, end in self._belief.touched)
             if self._window.nodes.get((height, place)) != hash_ and not touched:
                 self._accounts.tile(height, place, hash_)
-
-
-def _choices(present: Sequence[Seen], *, mixed: bool = True) -> Iterator[list[bytes]]:
-    """The leaves that a segment's records may have had: by their bytes, by what is stored, or by either each."""
-    leaves = [one.leaf for one in present]
-    yield leaves
-    differing = [at for at, one in enumerate(present) if one.stored != one.leaf]
-    if not differing:
-        return
-    yield [one.stored for one in present]
-    if mixed and len(differing) <= MAX_MIXED:
-        for count in range(1, len(differing)):
-            for chosen in combinations(differing, count):
-                yield [one.stored if at in chosen else one.leaf for at, one in enumerate(present)]
 
 
 def _suspects(present: Sequence[Seen], place: tuple[int, int]) -> list[tuple[int, int]]:

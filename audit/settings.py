@@ -8,9 +8,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audit.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_LEDGER_"
 PUBLISH_PREFIX: Final = "MEDAI_PUBLISH_"
+WATCH_PREFIX: Final = "MEDAI_WATCH_"
 
 Knobs = TypeVar("Knobs", bound=Struct)
 
@@ -29,6 +31,8 @@ class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retry_last_ms: Annotated[int, Meta(ge=1, le=60_000)] = 500
     probe_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
     """How often a database that is away is asked whether it is back."""
+    probe_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 2_000
+    """How long the database may take to say that it is there, before no record is taken any more."""
     anchor_interval_ms: Annotated[int, Meta(ge=10, le=1_000)] = 1_000
     """How often the newest checkpoint is anchored: what a lost database can hide is at most this old."""
     connect_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 2_000
@@ -66,6 +70,17 @@ class PublishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_last_ms: Annotated[int, Meta(ge=10, le=3_600_000)] = 60_000
 
 
+class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each member `x` is the variable MEDAI_WATCH_X."""
+
+    in_service: Literal["yes", "no"] = "yes"
+    """Whether a worker of the service audits the ledger; no where `medai audit watch` does, as a job."""
+    interval_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
+    """How often what came since is verified."""
+    whole_interval_s: Annotated[int, Meta(ge=1, le=2_592_000)] = 86_400
+    """How often all of it is."""
+
+
 class Places(Struct, frozen=True, kw_only=True):
     """Where the ledger's things are. `database_url` is None where the embedded PostgreSQL is used."""
 
@@ -89,6 +104,7 @@ class Places(Struct, frozen=True, kw_only=True):
 VARIABLES: Final = frozenset(
     {PREFIX + name.upper() for name in LedgerSettings.__struct_fields__}
     | {PUBLISH_PREFIX + name.upper() for name in PublishSettings.__struct_fields__}
+    | {WATCH_PREFIX + name.upper() for name in WatchSettings.__struct_fields__}
     | {
         "MEDAI_HOME",
         "MEDAI_SIGNING_KEY_FILE",
@@ -105,6 +121,7 @@ VARIABLES: Final = frozenset(
 """Every variable that the ledger reads."""
 
 
+@implements("REQ-DEP-005")
 def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
     """The ledger's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     return _converted(environment, PREFIX, LedgerSettings)
@@ -113,6 +130,11 @@ def ledger_settings(environment: Mapping[str, str]) -> LedgerSettings:
 def publish_settings(environment: Mapping[str, str]) -> PublishSettings:
     """The publisher's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     return _converted(environment, PUBLISH_PREFIX, PublishSettings)
+
+
+def watch_settings(environment: Mapping[str, str]) -> WatchSettings:
+    """The self-audit's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
+    return _converted(environment, WATCH_PREFIX, WatchSettings)
 
 
 def places(environment: Mapping[str, str]) -> Places:

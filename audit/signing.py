@@ -14,12 +14,14 @@ from typing import TypeVar
 from audit.cosignature import Cosigner, LogSigner
 from audit.errors import Malformed, SettingInvalid
 from audit.note import Signer
+from traceability.marks import implements
 
 SEED_BYTES = 32  # RFC 8032 section 5.1.5; FIPS 204 algorithm 1
 
 Key = TypeVar("Key", Signer, Cosigner)
 
 
+@implements("REQ-SEC-018")
 def create(path: Path, origin: str) -> Signer:
     """A new key named `origin`, durable at `path` (mode 0600) when this returns.
 
@@ -37,6 +39,7 @@ def create_cosigner(path: Path, name: str, algorithm: bytes) -> Cosigner:
     return cosigner
 
 
+@implements("REQ-SEC-018")
 def load(path: Path) -> Signer:
     """The key at `path`. Raises `SettingInvalid` where it is missing, malformed or readable by others."""
     return _parsed(path, Signer.parse)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from audit import chain, published, tree
 from audit.authority import Authority
@@ -29,6 +29,10 @@ OpenReader = Callable[[], Reader]
 
 MAX_STRETCH: Final = 1 << 16
 """Records of a stretch: what is claimed of them is held in memory."""
+
+
+AHEAD: Final = 4_096
+"""Records of the next stretch that are looked at to judge a batch: four times what an append takes."""
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
@@ -53,11 +57,15 @@ class Walked(Struct, frozen=True, kw_only=True):
     before: Before | None = None
     after: Before | None = None
     whole: Before | None = None
+    settled: State | None = None
+    """The state at the last batch's end, if one ends here."""
     agreed: Claim | None = None
     """The last size of which something was signed."""
     anchored: int = 0
     """The last size that is kept outside of the database."""
     found: tuple[Found, ...] = ()
+    unpublished: tuple[int, ...] = ()
+    """Sizes of which something is kept outside and nothing is published."""
 
 
 class Anchors:
@@ -101,8 +109,8 @@ def bounds(first: int, end: int, *, processes: int) -> list[tuple[int, int]]:
     longer than `MAX_STRETCH`."""
     assert first % TILE == 0
     tiles = -(-(end - first) // TILE)
-    if tiles == 0:
-        return []
+    if tiles <= 0:  # nothing came since, but what was there before is to be looked at
+        return [(first, end)] if 0 < first == end else []
     count = max(min(tiles, processes * 8 if processes > 1 else 1), -(-(end - first) // MAX_STRETCH))
     edges = [first + tiles * part // count * TILE for part in range(count)] + [end]
     return list(itertools.pairwise(edges))
@@ -158,6 +166,8 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
             return Walked(stretch=stretch, clean=False)
         before = stretch.known
     found = await published.within(reader, stretch.authority, stretch.first, stretch.end)
+    there = {one.size for one in found.signed}
+    unpublished = tuple(sorted({one.size for one in stretch.signed} - there))
     batches = await reader.batches(stretch.first, stretch.end)
     expected = Expected(
         claims=claims_of(batches, published.merged(stretch.signed, found.signed)),
@@ -168,20 +178,24 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
     async for tiles in reader.tiles(stretch.first, stretch.end, LINE_COLUMNS if stretch.schema else ()):
         for tile in tiles:
             if not steps.accept(tile, min(stretch.end, steps.size + TILE)):
-                return Walked(stretch=stretch, clean=False)
+                return Walked(stretch=stretch, clean=False, unpublished=unpublished)
     assert steps.size == stretch.end, "a reader gives every tile, if only an empty one"
     steps.close()
     if not steps.clean or found.unsigned:
-        return Walked(stretch=stretch, clean=False)
+        return Walked(stretch=stretch, clean=False, unpublished=unpublished)
     return Walked(
-        stretch=stretch,
+        stretch=structs.replace(
+            stretch, signed=tuple(one for one in stretch.signed if one.size <= stretch.first + AHEAD)
+        ),
         clean=True,
         before=before,
         after=steps.after,
         whole=steps.whole,
+        settled=steps.settled,
         agreed=steps.agreed,
         anchored=max((one.size for one in stretch.signed), default=0),
         found=tuple(steps.steps_back),
+        unpublished=unpublished,
     )
 
 

@@ -120,6 +120,17 @@ class Patched:
             self._levels.append(made)
             made = [merkle.node_hash(made[at], made[at + 1]) for at in range(0, len(made) - 1, 2)]
 
+    def put(self, index: int, leaf: bytes) -> None:
+        """The record at `index` has this leaf hash from now on."""
+        for height, level in enumerate(self._levels):
+            at = index - (self._first >> height + 1 << 1)
+            level[at] = leaf
+            other = at ^ 1  # the base is even
+            if other >= len(level):
+                return
+            leaf = merkle.node_hash(*((leaf, level[other]) if at < other else (level[other], leaf)))
+            index >>= 1
+
     def frontier(self, replaced: Mapping[int, bytes]) -> tuple[bytes, ...]:
         """The frontier if the records at these indices had these leaf hashes."""
         after: list[bytes] = []

@@ -10,6 +10,7 @@ Where something is wrong, `audit.explaining` says what and where, by the table i
 import heapq
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, structs
@@ -25,15 +26,26 @@ from audit.extent import Extent
 from audit.findings import Fault, Found, Part, by_place
 from audit.merkle import frontier_root, leaf_hash
 from audit.note import Verifier
-from audit.ports import Anchor, Reader
+from audit.ports import Anchor, Anchored, Reader
 from audit.published import Unsigned
 from audit.record import Genesis
 from audit.stretches import Anchors, OpenReader, Stretch, Walked
 from audit.walk import Before
+from traceability.marks import implements
 
 MIN_SHARE: Final = 1 << 14  # starting a process takes as long as verifying about this many records
 CLOCK_TOLERANCE_US: Final = 10_000_000
 """As of `audit.genesis`, where record 0 is not there to say it."""
+
+
+class Verified(Struct, frozen=True, kw_only=True):
+    """What a ledger was verified up to, for the next verification to begin with."""
+
+    start: Before
+    agreed: int
+    """The largest signed size that was reached."""
+    anchored: int
+    """The largest of them that is kept outside."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -45,8 +57,8 @@ class Report(Struct, frozen=True, kw_only=True):
     size: int
     anchored: int
     found: tuple[Found, ...]
-    resume: Before | None = None
-    """Where the next verification may begin, if nothing was found."""
+    verified: Verified | None = None
+    """Where nothing was altered."""
 
 
 class _Basis(Struct, frozen=True, kw_only=True):
@@ -56,8 +68,11 @@ class _Basis(Struct, frozen=True, kw_only=True):
     authority: Authority
     tolerance_us: int
     found: tuple[Found, ...]
+    refused: tuple[int, ...] = ()
+    """Records that would have rotated the key, and do not."""
 
 
+@implements("REQ-AUD-012")
 async def verify(
     open_reader: OpenReader,
     verifier: Verifier,
@@ -65,12 +80,14 @@ async def verify(
     *,
     processes: int | None = None,
     schema: bool = True,
-    since: Before | None = None,
+    since: Verified | None = None,
 ) -> Report:
-    """Verify the whole ledger as it is when this starts, or from `since` on, where it was verified before.
+    """Verify the whole ledger as it is when this starts, or what came since it was verified last.
 
     1. how far it reaches, and whose it is by its record 0; 2. every stretch recomputes to what is stored and signed;
     3. where one does not, or they do not fit together, what is wrong; 4. nothing that was signed is missing.
+    With `since`, of the anchors only the newest are looked at, and of what was verified only that the ledger still goes
+    on from there; if it does not, the whole of it is verified.
     Without `processes`, as many as there are cores and as are worth starting. Raises `LedgerUnavailable`,
     `LedgerNotInitialised`; everything that is wrong with the ledger itself is in the report.
     """
@@ -80,27 +97,56 @@ async def verify(
         if any(one.fault == "wrong_key" for one in basis.found):  # another log: nothing of ours can be expected of it
             return _report(basis, 0, basis.found)
         anchor.trust(basis.authority.verifiers)
-        kept = Anchors(heapq.merge(*(part.all() for part in anchor.parts()), key=lambda one: one.size))
         processes = processes or min(os.cpu_count() or 1, 1 + basis.extent.end // MIN_SHARE)
-        handed = _stretches(basis, kept, since, processes=processes, schema=schema)
+        kept = Anchors(_kept(anchor, since))
+        start = None if since is None else since.start
+        handed = _stretches(basis, kept, start, processes=processes, schema=schema)
         walked = await stretches.walk_all(open_reader, handed, processes)
         whole = basis.extent.clean and _fit(walked)
+        if since is not None and not (walked and whole):  # what was right then may be no longer
+            return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
+        agreed = 0 if since is None else since.agreed
         if whole:
             found = [*basis.found, *(one for each in walked for one in each.found)]
             reached = [each.agreed for each in walked if each.agreed is not None]
-            agreed = reached[-1].size if reached else 0
+            agreed = reached[-1].size if reached else agreed
             found += await _late(reader, kept, reached[-1].signed[0] if reached else None)
-        elif since is not None:  # what was right then may be no longer
-            return await verify(open_reader, verifier, anchor, processes=processes, schema=schema)
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
-        found = await _missing(reader, basis, kept, agreed, found) + _stranger(anchor, basis)
+        found = await _missing(reader, basis, kept, agreed, found)
+        found += _stranger(anchor, basis, found) + await _unpublished(reader, walked)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
         await reader.close()
-    report = _report(basis, max((each.anchored for each in walked), default=0), found)
-    return report if report.exit_code == 1 or not walked else structs.replace(report, resume=walked[-1].whole)
+    anchored = max([each.anchored for each in walked], default=0)
+    anchored = anchored if since is None else max(anchored, since.anchored)
+    report = _report(basis, anchored, found)
+    if report.exit_code == 1 or not walked or walked[-1].whole is None:
+        return report
+    return structs.replace(report, verified=Verified(start=walked[-1].whole, agreed=agreed, anchored=anchored))
+
+
+def with_schema(report: Report, found: Sequence[Found]) -> Report:
+    """The report, and what was found of the database's schema."""
+    altered = sum(one.altered for one in found)
+    words = report.words + "".join(f"; {one.message}" for one in found if not one.altered)
+    if altered and report.exit_code != 1:
+        words = f"SCHEMA CHANGED: {altered} difference(s) from the migrations; {words}"
+    return structs.replace(
+        report, exit_code=1 if altered else report.exit_code, words=words, found=(*report.found, *found)
+    )
+
+
+def _kept(anchor: Anchor, since: Verified | None) -> Iterator[Anchored]:
+    """What is kept outside, in order of size; of each place only the newest where the rest was looked at before."""
+    if since is None:
+        return heapq.merge(*(part.all() for part in anchor.parts()), key=lambda one: one.size)
+    newest = []
+    for part in anchor.parts():
+        with suppress(KeyUnknown):  # which `_stranger` tells
+            newest.append(part.newest())
+    return iter(sorted((one for one in newest if one is not None), key=lambda one: one.size))
 
 
 async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
@@ -111,6 +157,7 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
             raise LedgerNotInitialised("ledger: no record 0; run `medai ledger init`")
     found: list[Found] = []
     authority, tolerance_us = authorities.alone(verifier), CLOCK_TOLERANCE_US
+    refused: tuple[int, ...] = ()
     genesis = await _genesis(reader)
     if genesis is not None:
         tolerance_us = genesis.clock_tolerance_us
@@ -120,15 +167,12 @@ async def _basis(reader: Reader, verifier: Verifier, anchor: Anchor) -> _Basis:
             known = None
         if known is not None and verifier.name == known.history.origin:
             authority = authorities.of(known.history, verifier)
-        lost = known is not None and bool(known.refused)
+            refused = tuple(one.index for one in known.refused)
         ours = str(verifier) == genesis.verifier_key or (known is not None and verifier in known.history.verifiers)
-        if not ours and not lost and await _is_anothers(reader, extent, verifier, genesis, anchor):
+        if not ours and await _is_anothers(reader, extent, verifier, genesis, anchor):
             message = f"record 0 names the key {genesis.verifier_key}, not {verifier}"
             found.append(Found(fault="wrong_key", part="key", first=0, end=1, message=message))
-    if extent.policies:
-        message = f"{extent.policies} of the stored policies are not those of their digests"
-        found.append(_found("hash_edited", "checkpoint", 0, 0, message))
-    return _Basis(extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found))
+    return _Basis(extent=extent, authority=authority, tolerance_us=tolerance_us, found=tuple(found), refused=refused)
 
 
 async def _genesis(reader: Reader) -> Genesis | None:
@@ -194,20 +238,34 @@ async def _explained(
     for each in walked:
         stored = await published.within(reader, basis.authority, each.stretch.first, each.stretch.end)
         unsigned += stored.unsigned
-    found += [await _checkpoint(reader, one) for one in unsigned]
+    if basis.extent.policies and not any(one.wrong == "policy" for one in unsigned):
+        message = f"{basis.extent.policies} of the stored policies are not those of their digests"
+        found.append(_found("hash_edited", "checkpoint", 0, 0, message))
+    misplaced = {size for one in unsigned if one.stated is not None for size in (one.size, one.stated.size)}
+    for one in unsigned:
+        if one.wrong == "version" and one.size in misplaced:
+            continue  # the one that is missing, or too many, is found already
+        said = await _checkpoint(reader, basis, one, found)
+        found += [] if said is None else [said]
     return found, explainer.accounts.agreed
 
 
-async def _checkpoint(reader: Reader, unsigned: Unsigned) -> Found:
-    """What is stored as a checkpoint, and is none of the log's or not as it is stored."""
+async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: Sequence[Found]) -> Found | None:
+    """What is stored as a checkpoint, and is none of the log's or not as it is stored. None where the record that
+    names its key may be among those that were altered."""
     size, stated = unsigned.size, unsigned.stated
     message = f"what is stored as the checkpoint of size {size}: {unsigned.why}"
     if unsigned.wrong == "attested":
         return _found("derived_column", "column", size, size, message)
     if unsigned.wrong == "foreign" and stated is not None:
+        naming = {0, *basis.refused}
+        if any(one.first <= index < one.end for one in found for index in naming if one.altered):
+            return None
         stored = await reader.head_at(size)
         if stored is None or frontier_root(size, stored.frontier) != stated.root:
             return _found("wrong_key", "key", size, size, message)
+        if any(one.part in ("record", "column") and one.end < size for one in found if one.altered):
+            return None
     return _found("hash_edited", "checkpoint", size, size, message)
 
 
@@ -247,13 +305,25 @@ async def _late(reader: Reader, anchors: Anchors, agreed: Signed | None) -> list
     return found
 
 
-def _stranger(anchor: Anchor, basis: _Basis) -> list[Found]:
+async def _unpublished(reader: Reader, walked: Sequence[Walked]) -> list[Found]:
+    """What is kept outside, and not published: taken away, or never there, where the database was away just then."""
+    sizes = [size for each in walked for size in each.unpublished][:MAX_FOUND]
+    message = "a signed checkpoint of size {} is kept outside, and is not among those that are published"
+    return [
+        structs.replace(_found("deleted", "checkpoint", size, size, message.format(size)), altered=False)
+        for size in sizes
+        if not await reader.checkpoints(size - 1, size)
+    ]
+
+
+def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Found]:
     """The newest anchor, where it bears the log's name and the signature of no key that the records know."""
     try:
         anchor.newest()
     except KeyUnknown as error:
-        end = basis.extent.end
-        return [_found("wrong_key", "key", end, end, str(error))]
+        if not any(one.part in ("record", "column") for one in found if one.altered):
+            end = basis.extent.end
+            return [_found("wrong_key", "key", end, end, str(error))]
     return []
 
 
@@ -261,6 +331,7 @@ def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Foun
     return Found(fault=fault, part=part, first=first, end=end, message=message)
 
 
+@implements("REQ-AUD-014")
 def _report(basis: _Basis, anchored: int, found: Sequence[Found]) -> Report:
     origin, size = basis.authority.origin, basis.extent.end
     altered = sum(one.altered for one in found)
@@ -274,6 +345,9 @@ def _report(basis: _Basis, anchored: int, found: Sequence[Found]) -> Report:
         words = f"valid up to the anchor at size {anchored}; the {size - anchored} records after it are consistent"
     else:
         code, words = 0, f"valid up to the anchor: all {size} records of {origin}"
+    unpublished = sum(one.part == "checkpoint" and not one.altered for one in found)
+    if unpublished:
+        words += f"; {unpublished} checkpoint(s) that are kept outside are not published"
     steps_back = sum(one.fault == "time" for one in found)
     if steps_back:  # a corrected clock is to be explained, and is no alteration
         words += f"; the service's clock stepped back {steps_back} time(s)"

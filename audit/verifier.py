@@ -90,6 +90,7 @@ class Seen(NamedTuple):
 # --- The verdict ---
 
 
+# implements: REQ-AUD-004, REQ-AUD-005
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verifier.py", description="Verify a receipt or a saved answer, offline.")
     parser.epilog = "Exit codes: 0 included and signed, and witnessed if asked, 1 altered or broken, 2 unreadable, "
@@ -111,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
+# implements: REQ-AUD-004, REQ-AUD-017
 def judge(artefact: bytes, policy: Policy) -> tuple[int, str]:
     """The exit code and its words, after printing each step."""
     try:
@@ -152,6 +154,7 @@ def has_witnessed(name: str, seen: Seen, policy: Policy) -> bool:
     return sum(has_witnessed(member, seen, policy) for member in members) >= least
 
 
+# implements: REQ-AUD-001
 def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
     """(index, record, who signed, words). Steps of C2SP tlog-proof, "Verifying a tlog proof"."""
     index, path, checkpoint, record = parse_receipt(text)
@@ -175,6 +178,7 @@ def verify_receipt(text: str, policy: Policy) -> tuple[int, bytes, Seen, str]:
     return index, record, seen, f"record {index} is included in the tree of {size} records of {origin}"
 
 
+# implements: REQ-AUD-002
 def verify_answer(body: bytes, policy: Policy) -> tuple[Seen, str]:
     """(who signed, words)."""
     answer = parse_json(body)
@@ -208,6 +212,7 @@ def same(path: str, said: Any, recorded: Any) -> None:
         raise Broken(f"{path} is {said!r:.100} in the answer, but the record proves {recorded!r:.100}")
 
 
+# implements: REQ-AUD-003
 def check_released(recorded: dict[str, Any]) -> None:
     """A finding is released by one route with one status, and what it decides follows from what it measured."""
     for name, released in RELEASED:
@@ -587,9 +592,14 @@ RECORDS: dict[str, dict[str, Any]] = {
         "process_id": UUID, "version": NAME, "commit": NAME, "release": OrNull(SHA256), "models": ListOf(MODEL, 32),
     },
     "service_stopped": {"process_id": UUID, "requests": COUNT},
+    "release_activated": {
+        "process_id": UUID, "release": SHA256, "version": NAME, "commit": NAME,
+        "environment": OneOf(("development", "production")), "differences": COUNT, "signed_by": ListOf(SHA256, 16),
+    },
 }  # fmt: skip
 
 
+# implements: REQ-AUD-006
 def check_record(record: bytes) -> str:
     """The kind of the record. It is in its schema, and canonical: then nobody can show its bytes in two ways."""
     if len(record) > MAX_RECORD_BYTES:
@@ -671,6 +681,7 @@ BASE_Y = 46316835694926478169428394003475163141307993866256225615783033603165251
 BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
 
 
+# implements: REQ-AUD-011
 def ed25519_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     # Section 5.1.7. 1.: S is below the group's order, so that no signature has a second form.
     if len(signature) != 64 or int.from_bytes(signature[32:], "little") >= L:
@@ -857,6 +868,8 @@ def read_policy(path: str | None, given: list[str]) -> Policy:
         raise Unusable("give the log's key: with --key, or as a log line of the policy, and not as both")
     if len({key.public for key in keys}) != len(keys):
         raise Unusable("the same key was given twice")
+    if {key[:2] for key in keys} & {key[:2] for key in policy.witnesses.values()}:
+        raise Unusable("the log's key is a witness's of the policy: one signature would count as both")
     return policy._replace(logs=policy.logs or keys)
 
 
@@ -878,7 +891,7 @@ def read_file(path: str) -> bytes:
     return body
 
 
-def say(words: str) -> None:
+def say(words: str) -> None:  # implements: REQ-AUD-017
     """Print, without letting what is judged write to the terminal: all but plain characters are escaped."""
     print("".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in words))
 

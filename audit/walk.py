@@ -18,6 +18,7 @@ from audit.accounts import step_back
 from audit.claims import Claim, State
 from audit.findings import Found
 from audit.packed import TILE, Tile
+from traceability.marks import implements
 
 
 class Before(Struct, frozen=True, kw_only=True):
@@ -51,6 +52,8 @@ class Walk:
         """Where the clock went back too far: no alteration."""
         self.agreed: Claim | None = None
         """The last signed claim that was reached."""
+        self.settled: State | None = None
+        """The state at the last batch's end. What is after it waits for the claim of its own batch."""
         self._upper = list(before.state.frontier)
         self._chain = before.state.chain
         self._covered = before.covered
@@ -74,6 +77,7 @@ class Walk:
             self._advance(judged.leaves)
         return self.clean
 
+    @implements("REQ-AUD-013")
     def close(self) -> None:
         """After the last tile: nothing that was expected may be left over."""
         if self._claim is not None or self._seen_nodes != len(self._nodes):
@@ -91,6 +95,7 @@ class Walk:
         """Where a walk may begin that looks at the last tile again, which may have been begun only."""
         return self._tile_state
 
+    @implements("REQ-AUD-016")
     def _note_steps_back(self, clocks: Sequence[int]) -> None:
         """Report each clock that is too far behind an earlier one."""
         if not clocks:
@@ -123,6 +128,7 @@ class Walk:
             self._complete(levels[8][0])
             self._tile_state = self.after
 
+    @implements("REQ-AUD-012")
     def _boundaries(self, tile: list[list[bytes]], leaves: list[bytes]) -> None:
         """Walk the chain through the tile; compare the state wherever something is claimed of it."""
         end = self.size + len(leaves)
@@ -144,6 +150,7 @@ class Walk:
             if (batch.first, batch.chain, batch.frontier) != (self._covered, linked, frontier):
                 self.clean = False
             self._covered = batch.size
+            self.settled = State(size=batch.size, frontier=frontier, chain=linked)
         if claim.signed:
             root = merkle.frontier_root(claim.size, frontier)
             if all(one.root == root for one in claim.signed):

@@ -115,6 +115,8 @@ class WitnessClient:
         if self._connection is not None:
             with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
                 return self._ask(self._connection, method, path, body)
+            if self._abandoned:  # it was ended by us, and nobody waits for an answer
+                raise ConnectionAbortedError
         self._connection = self._connect()
         return self._ask(self._connection, method, path, body)
 

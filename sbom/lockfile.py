@@ -16,6 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from sbom.errors import LockInvalid
+from traceability.marks import implements
 
 # PEP 508 names; PEP 440 versions as pip-compile writes them (public, with a local part at most).
 _PIN: Final = re.compile(
@@ -35,6 +36,7 @@ class Pin(Struct, frozen=True, kw_only=True):
     sha256: frozenset[str]
 
 
+@implements("REQ-DEP-002")
 def parse(text: str) -> tuple[Pin, ...]:
     """The pins of a lock, in its order. Raises `LockInvalid` for any line that is not one, and for a name twice."""
     pins: dict[str, Pin] = {}
@@ -70,6 +72,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
+@implements("REQ-DEP-002")
 def _pin(number: int, logical: str) -> Pin:
     match = _PIN.fullmatch(logical)
     if match is None:

@@ -1,7 +1,7 @@
 """One worker's service, composed: models, decoders, ledger, and the two applications over them.
 
-`start` brings up everything in the order in which one needs the other, and fails closed: what it returns can
-answer. `Running.stop` goes the other way. This and the command line are where `audit.postgres` is known.
+`start` brings up everything in order and fails closed: what it returns can answer. `Running.stop` goes the other way.
+This and the command line are where `audit.postgres` is known.
 """
 
 import asyncio
@@ -24,13 +24,14 @@ from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import publishing
+from service import publishing, released, watching
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
 from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
 from service.adapters.presence import Presence
+from service.adapters.release import Active
 from service.adapters.tokens import TokenFile
 from service.domain import flow
 from service.domain.messages import Limits
@@ -39,26 +40,13 @@ from service.http import application
 from service.http import version as versions
 from service.http.internal import Internal
 from service.http.policy import Policy
+from service.readiness import Readiness
 from service.settings import Settings
 
 DISTRIBUTION: Final = "medai-flow"
 _TICK_S: Final = 1.0
-_SWEEP_EVERY: Final = 60
-"""Ticks between two looks for windows that other homes' processes left open."""
-_STRAGGLERS_S: Final = 5.0
-"""How long cancelled requests may take to record themselves before the ledger is closed."""
-
-
-class Readiness:
-    """Whether a finding could be given now. Models are checked before there is one of these."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.draining = False
-
-    def reason(self) -> str | None:
-        """Why not, or None."""
-        return "draining" if self.draining else self._ledger.unready()
+_SWEEP_EVERY: Final = 60  # ticks between two looks for windows that other homes' processes left open
+_STRAGGLERS_S: Final = 5.0  # for cancelled requests to record themselves before the ledger is closed
 
 
 class Running:
@@ -74,6 +62,7 @@ class Running:
         reader: Reader,
         models: model_store.ModelStore,
         parts: application.Parts,
+        active: Active | None,
         metrics: telemetry.Telemetry,
         resources: AsyncExitStack,
     ) -> None:
@@ -85,6 +74,7 @@ class Running:
         self._models = models
         self._clock = parts.clock
         self._process_id = str(parts.process_id)
+        self._active = active
         self._telemetry = metrics
         self._resources = resources
         self._application = application.create(parts)
@@ -104,13 +94,22 @@ class Running:
                 process_id=self._process_id,
                 version=version(DISTRIBUTION),
                 commit=self._settings.commit,
-                release=None,
+                release=self._active.digest if self._active is not None else None,
                 models=tuple(
                     record.ModelRef(name=model.card.name, version=model.card.version, sha256=model.card.sha256)
                     for model in self._models.all()
                 ),
             )
         )
+        if self._active is not None:
+            await self._ledger.append(
+                released.activated(
+                    self._active,
+                    environment=self._settings.environment,
+                    process_id=self._process_id,
+                    now_us=self._clock.now_us(),
+                )
+            )
         self._housekeeping = asyncio.create_task(self._keep_house())
 
     def leave_rotation(self) -> None:
@@ -171,6 +170,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
     async with AsyncExitStack() as resources:
         models = await asyncio.to_thread(_load_models, settings)
         resources.callback(models.close)
+        active = await asyncio.to_thread(released.of, settings, models)
         decoder = ImageDecoder(_decoder_settings(settings))
         resources.push_async_callback(decoder.close)
         await decoder.start()
@@ -182,20 +182,15 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources, tuple(remote.values()))
         await ledger.start()
         resources.push_async_callback(ledger.close)
-        await resources.enter_async_context(
-            publishing.running(
-                environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
-            )
-        )
+        await _begin_background(environment, ledger, signer, remote, process_id, metrics, resources)
         readiness = Readiness(ledger)
-        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key)))
+        tokens = service_settings.tokens_file(settings, where.home)
+        described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
             ledger=ledger,
             log=log,
             infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
-            tokens=TokenFile(
-                service_settings.tokens_file(settings, where.home), now_us=SystemClock().now_us, failed=metrics.failed
-            ),
+            tokens=TokenFile(tokens, now_us=SystemClock().now_us, failed=metrics.failed),
             pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
             telemetry=metrics,
             clock=SystemClock(),
@@ -203,6 +198,8 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             process_id=process_id,
             version=lambda: described(ledger.keys.current.key),
             unready=readiness.reason,
+            release=active.digest if active is not None else None,
+            release_page=active.page if active is not None else None,
         )
         running = Running(
             settings=settings,
@@ -212,6 +209,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             reader=reader,
             models=models,
             parts=parts,
+            active=active,
             metrics=metrics,
             resources=resources.pop_all(),
         )
@@ -254,6 +252,7 @@ def _ledger(
         connect_timeout_ms=knobs.connect_timeout_ms,
         statement_timeout_ms=knobs.log_statement_timeout_ms,
         connections=knobs.log_connections,
+        serves=publishing.served(environment),
     )
     resources.push_async_callback(log.close)
     ledger = Ledger(
@@ -270,6 +269,32 @@ def _ledger(
         outages=FolderOutages(where.home / "outages"),
     )
     return ledger, reader, log
+
+
+async def _begin_background(
+    environment: Mapping[str, str],
+    ledger: Ledger,
+    signer: note.Signer,
+    remote: Mapping[str, Anchor],
+    process_id: UUID,
+    metrics: telemetry.Telemetry,
+    resources: AsyncExitStack,
+) -> None:
+    """Checkpoints are published and the ledger is audited meanwhile, where it is this worker's turn."""
+    await resources.enter_async_context(
+        publishing.running(
+            environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
+        )
+    )
+    await resources.enter_async_context(
+        watching.running(
+            environment,
+            lambda: ledger.keys.current.key,
+            observer=metrics,
+            holder=process_id,
+            contradicted=ledger.halt,
+        )
+    )
 
 
 def _load_models(settings: Settings) -> model_store.ModelStore:
@@ -304,18 +329,19 @@ def _limits(settings: Settings) -> Limits:
 def policy_of(settings: Settings) -> Policy:
     """The bounds of the HTTP edge that `settings` give."""
     shared = set(Policy.__struct_fields__) & set(Settings.__struct_fields__) - {"trusted_proxies"}
-    return Policy(
-        trusted_proxies=service_settings.proxies(settings), **{name: getattr(settings, name) for name in shared}
-    )
+    given = {name: getattr(settings, name) for name in shared}
+    return Policy(trusted_proxies=service_settings.proxies(settings), **given)
 
 
-def _version(settings: Settings, models: model_store.ModelStore, key: note.Verifier) -> versions.Version:
+def _version(
+    settings: Settings, models: model_store.ModelStore, key: note.Verifier, active: Active | None
+) -> versions.Version:
     runtime = model_store.runtimes(models.all())[0]
     return versions.Version(
         service=DISTRIBUTION,
         version=version(DISTRIBUTION),
         commit=settings.commit,
-        release="unreleased",
+        release=active.digest if active is not None else "unreleased",
         models=tuple(
             versions.ModelVersion(
                 name=model.card.name,

@@ -5,7 +5,6 @@ Only this process knows the administrator's login of the embedded database; work
 
 import argparse
 import asyncio
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import LedgerNotInitialised, SettingInvalid
+from audit.home import alone
 from audit.postgres import embedded, migrate
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
@@ -111,17 +111,7 @@ def _require_our_package() -> None:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """One `medai serve` a home; a crash of this process frees the lock."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / "run").mkdir(mode=0o700, exist_ok=True)
-        lock = (home / "run" / "serve.lock").open("a")
-    except OSError as error:
-        raise SettingInvalid(f"{home}: cannot be written ({error.strerror}); set MEDAI_HOME") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingInvalid(f"{home}: another `medai serve` runs here; stop it, or set MEDAI_HOME") from error
+    with alone(home, "another `medai serve` runs here; stop it, or set MEDAI_HOME") as lock:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")  # for `make clean`, which asks the process itself whether it is us
         lock.flush()

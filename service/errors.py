@@ -21,6 +21,7 @@
     |- LogUnavailable         the log cannot be read now             log_unavailable
     |- InferenceFailed        the model could not be run             inference_failed
     |- ModelRejected          digest, card or golden vector differs  model_rejected
+    |- ReleaseRejected        what runs is not the release           release_rejected
     `- SettingInvalid         a setting that cannot be obeyed        setting_invalid
 
 A message may name limits, tags and what to do; it never repeats a value from the input.
@@ -120,6 +121,10 @@ class InferenceFailed(ServiceError):
 
 class ModelRejected(ServiceError):
     code = "model_rejected"
+
+
+class ReleaseRejected(ServiceError):
+    code = "release_rejected"
 
 
 class SettingInvalid(ServiceError):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from audit import anchors_configured, note
+from audit.attestation import Served
 from audit.ports import Anchor, PublishingObserver
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
@@ -21,6 +22,11 @@ CONNECTIONS = 1
 def remote_anchors(environment: Mapping[str, str], key: note.Verifier) -> Mapping[str, Anchor]:
     """The anchors beyond the folder. Raises `SettingInvalid`."""
     return anchors_configured.remote(places(environment), publish_settings(environment), (key,), key.name)
+
+
+def served(environment: Mapping[str, str]) -> Served:
+    """Which checkpoint the log serves. Raises `SettingInvalid`."""
+    return anchors_configured.served(places(environment))
 
 
 @asynccontextmanager

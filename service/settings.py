@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from audit import settings as ledger
 from service.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_"
 _MIB: Final = 1024 * 1024
@@ -36,6 +37,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "unknown"
     tokens_file: Annotated[str, Meta(description="token hashes; default MEDAI_HOME/tokens.json")] = ""
     pseudonym_key_file: Annotated[str, Meta(description="HMAC key; default MEDAI_HOME/keys/pseudonym.key")] = ""
+    environment: Annotated[
+        Literal["development", "production"],
+        Meta(description="in production the service starts only where what runs is what the release binds"),
+    ] = "development"
+    release_file: Annotated[str, Meta(description="signed release; every record then names its digest")] = ""
+    release_keys_file: Annotated[str, Meta(description="public keys that may sign a release, PEM")] = ""
+    release_page_file: Annotated[str, Meta(description="the release page, for /console/releases")] = ""
     model_folders: Annotated[
         str, Meta(description=f"further model folders, separated by `{os.pathsep}`, beside the one that is shipped")
     ] = ""
@@ -45,12 +53,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trusted_proxies: Annotated[
         str, Meta(description="networks, by commas, whose X-Forwarded-For is believed; others name their peer")
     ] = ""
+    forwarded_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"], Meta(description="the one header in which these name their peer")
+    ] = "x-forwarded-for"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least severe log line")] = (
         "info"
     )
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
     head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000
+    max_connections: Annotated[
+        int, _number(8, 1_000_000, "connections open at once; more are closed unread, those of one address first")
+    ] = 900
+    connections_per_s: Annotated[
+        int, _number(1, 1_000_000, "new connections of one address in a second; more are closed unread")
+    ] = 200
     max_body_bytes: Annotated[int, _number(1024, 1024 * _MIB, "largest image, as sent")] = 64 * _MIB
     max_bodies_bytes: Annotated[int, _number(1024, 64 * 1024 * _MIB, "all bodies in memory together")] = 512 * _MIB
     body_timeout_ms: Annotated[int, _number(100, 600_000, "how long a body may take to arrive")] = 30_000
@@ -70,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     max_admitted: Annotated[int, _number(1, 100_000, "requests uploading, waiting or running; then 503")] = 64
     caller_share_percent: Annotated[
-        int, _number(1, 100, "how much of max_admitted and max_bodies_bytes one token may hold; then 429")
+        int, _number(1, 100, "how much of max_admitted and max_bodies_bytes, less what others hold, one token may")
     ] = 50
     max_running: Annotated[int, _number(1, 1024, "of these, how many decode and infer at once")] = 4
     queue_timeout_ms: Annotated[int, _number(10, 600_000, "how long one may wait to run; then 503")] = 10_000
@@ -87,6 +104,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_log_reads: Annotated[
         int, _number(1, 10_000, "checkpoints, tiles, entry bundles and proofs being read at once; then 503")
     ] = 32
+    refusal_delay_ms: Annotated[
+        int, _number(0, 10_000, "how long a folded refusal waits, to a caller without a token")
+    ] = 500
+    answers_per_minute: Annotated[
+        int, _number(0, 1_000_000, "answers to one address without a token recorded singly; the rest is folded")
+    ] = 300
+    answers_per_minute_total: Annotated[
+        int, _number(0, 1_000_000, "the same of all addresses together; the rest of the minute is folded into one")
+    ] = 600
+    windows_per_minute: Annotated[
+        int, _number(0, 1_000_000, "addresses with windows of their own in a minute; the others share one")
+    ] = 100
+    peer_ipv6_bits: Annotated[int, _number(1, 128, "how much of an IPv6 address is one address here")] = 64
     max_peers: Annotated[int, _number(1, 1_000_000, "addresses told apart in a minute; the others share a name")] = (
         10_000
     )
@@ -113,6 +143,7 @@ VARIABLES: Final = frozenset({PREFIX + name.upper() for name in Settings.__struc
 """Every variable that the service reads, and the one of its tests."""
 
 
+@implements("REQ-DEP-005")
 def read(environment: Mapping[str, str]) -> Settings:
     """The settings. Raises `SettingInvalid` for an unknown variable and for a value outside its bounds."""
     known = VARIABLES | ledger.VARIABLES
@@ -129,6 +160,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+@implements("REQ-DEP-005")
 def replaced(settings: Settings, **given: str | int) -> Settings:
     """`settings` with what the command line said instead. Raises `SettingInvalid`."""
     return _converted(msgspec.structs.asdict(settings) | given)

@@ -8,6 +8,7 @@ The supervisor passes the sockets, a pipe to say "ready" on, and a pipe that end
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,12 +24,14 @@ from audit.errors import AuditError
 from service import app
 from service import settings as service_settings
 from service.adapters import telemetry
-from service.errors import ServiceError
+from service.errors import ServiceError, SettingInvalid
 from service.http import connection
 from service.settings import Settings
 
 EXIT_USAGE: Final = 2
 EXIT_ORPHANED: Final = 70
+_OTHER_FILES: Final = 100
+"""Files besides connections: sockets of the database and the decoders, anchors, tokens, models, libraries."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         settings = service_settings.read(os.environ)
+        _allow_files(settings.max_connections)
         telemetry.configure(settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, socket.socket(fileno=public), socket.socket(fileno=internal), status))
@@ -53,8 +57,12 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     metrics = telemetry.Telemetry()
     running = await app.start(settings, os.environ, metrics)
-    kind = connection.bounded(app.policy_of(settings), partial(metrics.unrecorded, "malformed_http"))
-    outer, inner = _server(running.public, settings, kind), _server(running.internal, settings, kind)
+    refused, turned_away = (partial(metrics.unrecorded, reason) for reason in ("malformed_http", "no_room"))
+    # Each its own: whoever fills the public port does not keep the probes out.
+    outer, inner = (
+        _server(application, settings, connection.bounded(app.policy_of(settings), refused, turned_away))
+        for application in (running.public, running.internal)
+    )
     serving = [
         asyncio.create_task(outer.serve(sockets=[public])),
         asyncio.create_task(inner.serve(sockets=[internal])),
@@ -107,6 +115,21 @@ def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol]) 
             timeout_graceful_shutdown=settings.drain_timeout_s,
         )
     )
+
+
+def _allow_files(connections: int) -> None:
+    """As many files may be open as both ports may have connections. Raises `SettingInvalid` where that cannot be: a
+    process that has no more files to give can take no connection, and write no record, of anybody."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise SettingInvalid(
+            f"MEDAI_MAX_CONNECTIONS: {connections} need {wanted} open files, but this process may have {hard} "
+            "(ulimit -n): allow more, or set it lower"
+        )
+    if soft != resource.RLIM_INFINITY and soft < 2 * wanted:
+        most = 2 * wanted if hard == resource.RLIM_INFINITY else min(hard, 2 * wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _end_with(life: int) -> None:

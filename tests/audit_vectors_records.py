@@ -55,6 +55,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "models": [MODEL],
     },
     "service_stopped": {"process_id": REQUEST_ID, "requests": 7},
+    "release_activated": {
+        "process_id": REQUEST_ID,
+        "release": digest("release"),
+        "version": "1.0.0",
+        "commit": "unknown",
+        "environment": "production",
+        "differences": 0,
+        "signed_by": [digest("key")],
+    },
 }
 # Name of the vector -> kind, member, and what it is instead.
 OUTSIDE: dict[str, tuple[str, str, object]] = {
@@ -122,6 +131,8 @@ OUTSIDE: dict[str, tuple[str, str, object]] = {
     "service-started-with-33-models": ("service_started", "models", [MODEL] * 33),
     "service-started-with-a-model-without-a-digest": ("service_started", "models", [{"name": "a", "version": "1"}]),
     "service-stopped-with-a-reason": ("service_stopped", "reason", "idle"),
+    "release-activated-without-a-digest": ("release_activated", "release", None),
+    "release-activated-in-no-environment": ("release_activated", "environment", "staging"),
 }
 
 

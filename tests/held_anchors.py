@@ -1,6 +1,7 @@
 """Anchors that a test holds in its hand: `audit.ports.Anchor` over a list."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from audit import checkpoint, note
 from audit.errors import AuditError
@@ -24,15 +25,19 @@ class HeldAnchor:
         return max(self.all(), key=lambda one: one.size, default=None)
 
     def all(self) -> Iterator[Anchored]:
-        for one in self.held:
-            try:
-                note.open(one.checkpoint, self._keys)
-            except AuditError:
-                continue
-            yield one
+        return (one for one in self.held if _is_signed(one.checkpoint, self._keys))
 
     def put(self, signed: str, *, system_identifier: str | None, timeline: int) -> None:
         self.held.append(anchored(signed))
+
+
+@lru_cache(maxsize=1_024)
+def _is_signed(signed: str, keys: tuple[note.Verifier, ...]) -> bool:
+    try:
+        note.open(signed, keys)
+    except AuditError:
+        return False
+    return True
 
 
 def anchored(signed: str) -> Anchored:

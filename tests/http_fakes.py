@@ -121,6 +121,7 @@ class FakeTokens:
             TOKEN: FakePrincipal("gateway", ["infer"]),
             OTHER_TOKEN: FakePrincipal("ward-7", ["infer"]),
             "no-scope": FakePrincipal("reader", ["audit.read"]),
+            "manager": FakePrincipal("manager", ["release.read"]),
         }
 
     def principal(self, token):
@@ -199,14 +200,14 @@ class _Switched:
 class Service:
     """The application, its fakes, and one client."""
 
-    def __init__(self, *, process_id=PROCESS_ID, **policy):
+    def __init__(self, *, process_id=PROCESS_ID, release=None, release_page=None, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
         self.log = _Switched(MemoryReader(MemoryDatabase()))
         self.clock = FakeClock()
         self.tokens = FakeTokens()
         self.telemetry = FakeTelemetry()
-        self.policy = Policy(**policy)
+        self.policy = Policy(**{"refusal_delay_ms": 0, **policy})
         self.requests = []
         self.infer_error = None
         self.infer_gate = None
@@ -224,6 +225,8 @@ class Service:
                 process_id=process_id,
                 version=lambda: versions.encode(VERSION),
                 unready=lambda: self.draining,
+                release=release,
+                release_page=release_page,
             )
         )
 

@@ -1,5 +1,6 @@
 """The restricted Pod Security Standard, judged without a cluster: one function a control, by the name that the
-admission controller of Kubernetes gives it (k8s.io/pod-security-admission, policy/, of 1.34 and later).
+admission controller of Kubernetes gives it (k8s.io/pod-security-admission, policy/, at its newest version: 1.34 and
+later).
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """

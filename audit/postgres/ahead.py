@@ -31,7 +31,8 @@ async def pages(
 ) -> AsyncGenerator[list[Values], None]:
     """The rows of `select`, from $1 to before $2, for each [at, at + step) of `bounds`, the last one cut at `end`.
 
-    In order. One connection of its own, one statement a page, each answered within `answer_s`. Raises the ledger's errors.
+    In order. One connection of its own, one statement a page, each answered within `answer_s`. Raises the
+    ledger's errors.
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, thread_name_prefix="medai reader")

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from audit.errors import LedgerUnavailable, SettingInvalid
 from audit.postgres.sqlstates import translate
+from traceability.marks import implements
 
 Result = TypeVar("Result")
 Work = Callable[[AsyncConnection[Any]], Awaitable[Result]]
@@ -58,6 +59,7 @@ class Connections:
         self._free = asyncio.Semaphore(limits.connections)
         self._closed = False
 
+    @implements("REQ-DEP-015")
     async def run(self, work: Work[Result]) -> Result:
         """What `work` returns, in bounded time. Raises the ledger's own errors.
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from audit.errors import SettingInvalid
+from traceability.marks import implements
 
 PASSWORD_BYTES: Final = 24
 # sockaddr_un.sun_path holds 104 bytes with its end mark where it holds least (BSD, macOS); 108 on Linux.
@@ -45,6 +46,7 @@ def load(home: Path) -> Secrets | None:
         raise SettingInvalid(f"embedded PostgreSQL: {path} is damaged; restore it from a copy") from error
 
 
+@implements("REQ-DEP-009")
 def make(home: Path, logins: Iterable[str]) -> Secrets:
     """Fresh random passwords for `logins`, on disk before the server that will want them is made."""
     passwords = {login: random.token_urlsafe(PASSWORD_BYTES) for login in logins}

@@ -27,6 +27,7 @@ from audit.errors import LedgerUnavailable, SettingInvalid
 from audit.postgres import credentials, logins, server
 from audit.postgres.credentials import Secrets
 from audit.postgres.server import Account, Programs
+from traceability.marks import implements
 
 # Crash recovery replays at most some max_wal_size (1 GB) of changes before the server answers.
 START_TIMEOUT_S: Final = 120.0
@@ -70,6 +71,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
         )
 
 
+@implements("REQ-DEP-010")
 def start(home: Path, programs: Programs | None = None) -> Cluster:
     """The server of `home` runs and answers when this returns, whoever started it, now or earlier.
 
@@ -109,6 +111,7 @@ def running(home: Path) -> Cluster | None:
     return Cluster(home=home, pid=pid, secrets=secrets, database=secrets.database)
 
 
+@implements("REQ-DEP-010")
 @contextmanager
 def using(home: Path) -> Iterator[Cluster]:
     """The server of `home` runs while the block does; whoever is the last to leave such a block stops it.

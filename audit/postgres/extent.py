@@ -38,8 +38,9 @@ EXTENT: Final = f"""
         UNION ALL
         (SELECT height, idx, hash FROM ledger.nodes WHERE height <> ALL ('{{8,16,24,32,40,48,56}}') LIMIT {MAX_LISTED})
     ), published AS (
-        SELECT c.size, c.checkpoint FROM ledger.checkpoints AS c, reached
-        WHERE c.size < 1 OR c.size > reached.size ORDER BY c.size LIMIT {MAX_LISTED}
+        SELECT c.size, c.checkpoint FROM reached, (
+            SELECT size, checkpoint FROM ledger.checkpoints UNION ALL SELECT size, checkpoint FROM ledger.cosigned
+        ) AS c WHERE c.size < 1 OR c.size > reached.size ORDER BY c.size LIMIT {MAX_LISTED}
     )
     SELECT batched.size, reached.size,
         coalesce((SELECT idx + 1 FROM ledger.records WHERE idx >= 0 AND idx < reached.size

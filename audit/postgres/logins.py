@@ -15,7 +15,10 @@ ALL: Final = (ADMIN, WRITER, READER)
 ROLES: Final = ("ledger_owner", "ledger_writer", "ledger_reader", "ledger_pruner")
 MEMBERS: Final = {WRITER: "ledger_writer", READER: "ledger_reader"}
 # For a client that sets none itself: one that begins, appends and then sits there keeps everybody else from writing.
-IDLE_IN_TRANSACTION_MS: Final = 5_000
+IDLE_IN_TRANSACTION: Final = "idle_in_transaction_session_timeout=5000"  # ms
+BOUNDED: Final = """
+    SELECT 1 FROM pg_roles WHERE 'idle_in_transaction_session_timeout=5000' = ANY (rolconfig) AND rolname = %s
+"""
 
 
 def ensure(admin_url: str, database: str, passwords: Mapping[str, str]) -> None:
@@ -45,11 +48,8 @@ def _make_login(connection: psycopg.Connection, login: str, password: str) -> No
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login), sql.Literal(verifier))
         )
     connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(MEMBERS[login]), sql.Identifier(login)))
-    connection.execute(
-        sql.SQL("ALTER ROLE {} SET idle_in_transaction_session_timeout = {}").format(
-            sql.Identifier(login), sql.Literal(IDLE_IN_TRANSACTION_MS)
-        )
-    )
+    if not _exists(connection, BOUNDED, login):  # written once: no later start waits for a standby
+        connection.execute(sql.SQL("ALTER ROLE {} SET {}").format(sql.Identifier(login), sql.SQL(IDLE_IN_TRANSACTION)))
 
 
 def _exists(connection: psycopg.Connection, query: LiteralString, name: str) -> bool:

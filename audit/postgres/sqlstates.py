@@ -18,6 +18,7 @@ from audit.errors import (
     LedgerUnavailable,
     RecordRefused,
 )
+from traceability.marks import implements
 
 # Raised by the functions of migrations/versions.
 OURS: Final[dict[str, type[AuditError]]] = {
@@ -36,6 +37,7 @@ NOT_MIGRATED: Final = frozenset({"3F000", "42883", "42P01"})  # no such schema, 
 NOT_ALLOWED: Final = "42501"
 
 
+@implements("REQ-DEP-015")
 def translate(error: psycopg.Error) -> AuditError:
     """The ledger's own error for PostgreSQL's. Its words hold no value of a record."""
     state = error.sqlstate

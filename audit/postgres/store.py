@@ -11,6 +11,7 @@ from audit.errors import DatabaseChanged, LedgerUnavailable, LogClosed, RecordRe
 from audit.ports import Appended, Cosigned, Lease, Readiness
 from audit.postgres import closing
 from audit.postgres.connections import Connections, Limits
+from traceability.marks import implements
 
 # One flush is in flight at a time; the other is for readiness and checkpoints meanwhile.
 CONNECTIONS: Final = 2
@@ -27,7 +28,9 @@ PUBLISH: Final = "SELECT ledger.publish(%b::bigint, %b::bytea)"
 LEASE: Final = "SELECT held, term, remaining_ms FROM ledger.lease(%t, %b::uuid, %b::integer)"
 RELEASE: Final = "SELECT ledger.release(%t, %b::uuid)"
 COSIGN: Final = "SELECT ledger.cosign(%t, %b::uuid, %b::bigint, %b::bigint, %b::bytea, %b::bytea, %b)"
-READY: Final = "SELECT in_recovery, durable, system_identifier, timeline, size FROM ledger.ready()"
+READY: Final = f"""
+    SELECT in_recovery, durable, system_identifier, timeline, size, ({closing.WHY}) FROM ledger.ready()
+"""  # nosec B608  # a statement of ours
 
 
 class PostgresStore:
@@ -49,6 +52,7 @@ class PostgresStore:
         )
         self._connections = Connections(url, limits, application_name="medai writer")
 
+    @implements("REQ-LED-017", "REQ-LED-027")
     async def append(
         self,
         known_size: int,
@@ -91,7 +95,8 @@ class PostgresStore:
         await self._row(COSIGN, (lease.name, lease.holder, lease.term, *what))
 
     async def ready(self) -> Readiness:
-        in_recovery, durable, system_identifier, timeline, size = await self._row(READY, ())
+        in_recovery, durable, system_identifier, timeline, size, why = await self._row(READY, ())
+        _require_open(why)
         return Readiness(
             in_recovery=in_recovery,
             durable=durable,
@@ -118,12 +123,12 @@ class PostgresStore:
             return await self._connections.run(work)
         except LedgerUnavailable as error:
             if statement != closing.WHY and isinstance(error.__cause__, InsufficientPrivilege):
-                await self._require_open(error)
+                _require_open(*(await self._found(closing.WHY, ()) or (None,)))
             raise
 
-    async def _require_open(self, refused: LedgerUnavailable) -> None:
-        """Raises `LogClosed` where the login may not write because nobody may any more."""
-        found = await self._found(closing.WHY, ())
-        if found is not None and str(found[0]).startswith(closing.MARK):
-            successor = str(found[0]).removeprefix(closing.MARK)
-            raise LogClosed(f"database: this log was closed for good; {successor} continues it") from refused
+
+def _require_open(why: str | None) -> None:
+    """Raises `LogClosed` where the schema's comment says that the log is: nobody may write then, whoever logs in."""
+    if why is not None and why.startswith(closing.MARK):
+        successor = why.removeprefix(closing.MARK)
+        raise LogClosed(f"database: this log was closed for good; {successor} continues it (docs/recovery.md)")

@@ -93,6 +93,7 @@ INSERT INTO ledger.writer_lock VALUES (true);
 """
 
 # The row trigger also fires for logical replication's apply worker; TRUNCATE has statement triggers only.
+# implements: REQ-LED-016
 MAKE_GUARD = """
 CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -102,6 +103,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION ledger.refuse_change() FROM PUBLIC;
 """
+# implements: REQ-LED-016
 MAKE_GUARD_OF = """
 CREATE TRIGGER never_change BEFORE UPDATE OR DELETE ON ledger.{table}
     FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
@@ -126,6 +128,7 @@ REVOKE ALL ON FUNCTION ledger.refuse(text) FROM PUBLIC;
 # enable_seqscan: a session keeps the plan that it made while the ledger was small, and would scan it for ever.
 # plan_cache_mode: planning each statement anew took as long as carrying it out. jit: for large reports, not for this.
 # 1024 records a batch and 65536 leaves given back bound one call's memory to some 20 MB.
+# implements: REQ-LED-017
 MAKE_APPEND = """
 CREATE FUNCTION ledger.append(
     known_size bigint, event_ids uuid[], records bytea[],
@@ -316,6 +319,7 @@ $$
 FUNCTIONS = ("append(bigint, uuid[], bytea[])", "publish(bigint, bytea)", "ready()")
 
 
+# implements: REQ-SEC-020, REQ-LED-016
 def upgrade() -> None:
     op.execute(MAKE_ROLES.format(roles=",".join(ROLES)))
     op.execute("CREATE SCHEMA ledger AUTHORIZATION ledger_owner")
@@ -336,6 +340,7 @@ def upgrade() -> None:
     op.execute("RESET ROLE")
 
 
+# implements: REQ-DEP-008
 def downgrade() -> None:
     """Undo `upgrade` but for the roles, which other databases may share. Refused while a record exists."""
     op.execute("SET LOCAL ROLE ledger_owner")

@@ -16,6 +16,7 @@ from service.adapters.decoders_parent import Child, ChildLost, PoolSettings
 from service.adapters.images_dicom import CompressedFrame
 from service.domain.messages import Array
 from service.errors import DecodeFailed, Overloaded, SettingInvalid
+from traceability.marks import implements
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ class DecoderPool:
         finally:
             self._idle.put(child)
 
+    @implements("REQ-INF-032")
     def _run(self, job: CompressedFrame, deadline_ms: int) -> Array:
         child = self._idle.get_nowait()  # there are as many children as threads
         try:

@@ -19,6 +19,7 @@ import service
 from service.adapters.decoders_wire import LENGTH, MAX_ANSWER_BYTES, READY, empty_samples, encode_job
 from service.adapters.images_dicom import CompressedFrame
 from service.domain.messages import Array
+from traceability.marks import implements
 
 _PIPE_BYTES: Final = 1 << 20  # the most that Linux gives an ordinary user (pipe(7)): a CT slice in one go
 # Threads in a numerical library would only take memory from the one job; the loader's path may be needed to start.
@@ -67,6 +68,7 @@ class Child:
             raise ChildLost("not a decoder")
         self.ready = True
 
+    @implements("REQ-SEC-017")
     def launch(self) -> None:
         """A child that begins to load; `start` waits for it."""
         arguments = (os.getpid(), self._settings.memory_mib, self._settings.cpu_seconds)
@@ -96,6 +98,7 @@ class Child:
                 with contextlib.suppress(OSError):  # over the user's limit for pipes: slower, nothing else
                     fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
+    @implements("REQ-INF-032")
     def run(self, job: CompressedFrame, deadline_ms: int) -> Array | None:
         """The job's samples, None where its bytes are no image. Raises ChildLost."""
         deadline = time.monotonic() + deadline_ms / 1000

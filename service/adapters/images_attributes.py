@@ -9,6 +9,7 @@ from msgspec import Struct
 from service.adapters.images_elements import Elements
 from service.domain.messages import Limits
 from service.errors import DecodeFailed, FrameInvalid, ImageTooLarge
+from traceability.marks import implements
 
 MODALITY: Final = 0x00080060
 PATIENT_ID: Final = 0x00100020
@@ -55,6 +56,7 @@ class PixelLayout(Struct, frozen=True, kw_only=True):
         return self.rows * self.columns * self.samples * max(1, self.bits_allocated // 8)
 
 
+@implements("REQ-INF-027")
 def pixel_layout(elements: Elements, limits: Limits) -> PixelLayout:
     """The layout, consistent in itself and within the limits. Raises DecodeFailed or ImageTooLarge."""
     rows, columns = required_us(elements, ROWS), required_us(elements, COLUMNS)
@@ -80,6 +82,7 @@ def pixel_layout(elements: Elements, limits: Limits) -> PixelLayout:
     return layout
 
 
+@implements("REQ-INF-028")
 def _check_photometric(layout: PixelLayout) -> None:
     if layout.samples == 1 and (layout.photometric in _GREY or layout.photometric == "PALETTE COLOR"):
         return
@@ -91,6 +94,7 @@ def _check_photometric(layout: PixelLayout) -> None:
     )
 
 
+@implements("REQ-INF-028")
 def _check_bits(layout: PixelLayout, high_bit: int | None) -> None:
     if layout.bits_allocated not in (1, 8, 16, 32):
         raise DecodeFailed("Bits Allocated (0028,0100) must be 1, 8, 16 or 32.")
@@ -103,6 +107,7 @@ def _check_bits(layout: PixelLayout, high_bit: int | None) -> None:
         raise DecodeFailed("Pixel Representation (0028,0103) must be 0 or 1.")
 
 
+@implements("REQ-INF-027")
 def frame_count(elements: Elements, limits: Limits) -> int:
     """Number of Frames, 1 where it is absent or empty."""
     value = text(elements.value(FRAMES))
@@ -115,6 +120,7 @@ def frame_count(elements: Elements, limits: Limits) -> int:
     return int(value)
 
 
+@implements("REQ-INF-009")
 def chosen_frame(frames: int, asked: int | None) -> int:
     """The frame to decode, from 1. Several frames need a choice: taking the first would be a guess."""
     if asked is None:
@@ -126,6 +132,7 @@ def chosen_frame(frames: int, asked: int | None) -> int:
     return asked
 
 
+@implements("REQ-INF-028")
 def required_us(elements: Elements, tag: int) -> int:
     number = optional_us(elements, tag)
     if number is None:

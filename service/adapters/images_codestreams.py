@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from service.adapters.images_attributes import PixelLayout
 from service.adapters.images_syntaxes import JPEG_2000, JPEG_LOSSLESS, JPEG_LS, RLE
 from service.errors import DecodeFailed
+from traceability.marks import implements
 
 MAX_SCANS: Final = 64
 """Scans of one JPEG image. A progressive one has about ten; each makes a decoder go over the whole image again."""
@@ -27,6 +28,7 @@ class Claim(NamedTuple):
     components: int
 
 
+@implements("REQ-INF-025")
 def check_claims(frame: bytes, layout: PixelLayout, syntax: str) -> None:
     """That the frame claims just what the data set says. Raises DecodeFailed."""
     if syntax == RLE:

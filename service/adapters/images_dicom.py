@@ -16,6 +16,7 @@ from service.adapters.images_elements import MAX_ELEMENTS, Part10, read_part10
 from service.adapters.images_syntaxes import NATIVE, PLUGINS, known_name
 from service.domain.messages import Array, DecodedImage, Limits
 from service.errors import DecodeFailed, SyntaxUnsupported
+from traceability.marks import implements
 
 _WANTED: Final = images_attributes.WANTED | images_grey.WANTED | images_frames.WANTED | images_pixels.WANTED
 
@@ -43,6 +44,7 @@ class Header(Struct, frozen=True, kw_only=True):
         return self.part10.transfer_syntax in PLUGINS
 
 
+@implements("REQ-INF-029")
 def read_header(body: bytes, asked: int | None, limits: Limits, *, max_elements: int = MAX_ELEMENTS) -> Header:
     """The header, within the limits, and the frame to decode. Raises what `Decoder.decode` may raise."""
     part10 = read_part10(body, _WANTED, max_inflated_bytes=limits.max_inflated_bytes, max_elements=max_elements)
@@ -79,6 +81,7 @@ def native_samples(header: Header) -> Array:
     return images_pixels.native_samples(pixels, layout, header.part10.transfer_syntax, frame=header.frame, vr=vr)
 
 
+@implements("REQ-INF-033")
 def finished(header: Header, samples: Array) -> DecodedImage:
     """The message for the flow: colour as RGB, and the digest of the samples."""
     layout, elements, grey = header.layout, header.part10.elements, header.grey

@@ -14,6 +14,7 @@ import zlib
 from typing import Final, NamedTuple
 
 from service.errors import DecodeFailed, ImageTooLarge, MediaUnsupported
+from traceability.marks import implements
 
 MAX_ELEMENTS: Final = 250_000
 """Headers read in one file: about 0.2 s. An enhanced multi-frame file of 2,000 frames has some 120,000."""
@@ -112,6 +113,7 @@ def _uid(value: bytes) -> str:
         raise DecodeFailed("The Transfer Syntax UID (0002,0010) is not a UID.") from error
 
 
+@implements("REQ-INF-027")
 def _inflate(deflated: memoryview, limit: int) -> bytes:
     """PS3.5 A.5: everything after the meta information is one raw deflate stream (RFC 1951)."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -224,6 +226,7 @@ class Walk:
             pos += length
         raise DecodeFailed("The encapsulated Pixel Data (7FE0,0010) is cut short or malformed.")
 
+    @implements("REQ-SEC-016")
     def _spend(self) -> None:
         self._left -= 1
         if self._left < 0:
@@ -275,6 +278,7 @@ class Walk:
     def _after_undefined_item(self, pos: int, end: int, *, explicit: bool) -> int:
         return self._skip(pos, end, [(True, explicit and self._encoding_at(pos, explicit=explicit))])
 
+    @implements("REQ-SEC-016")
     def _skip(self, pos: int, end: int, stack: list[tuple[bool, bool]]) -> int:
         """Leaves every open (is an item, is explicit) on the stack, innermost last; returns what follows."""
         while stack:

@@ -5,6 +5,7 @@ from typing import Final
 
 from service.adapters.images_elements import UNDEFINED, Elements, Walk
 from service.errors import DecodeFailed
+from traceability.marks import implements
 
 PIXEL_DATA: Final = 0x7FE00010
 EXTENDED_OFFSETS: Final = 0x7FE00001
@@ -48,6 +49,7 @@ def encapsulated_frame(elements: Elements, walk: Walk, *, frame: int, frames: in
     return _joined(buffer, _by_end_of_image(buffer, fragments, frame))
 
 
+@implements("REQ-INF-028")
 def native_pixels(elements: Elements, *, frame_bits: int, frames: int) -> memoryview:
     """All of the native Pixel Data, long enough for every frame that the header promises."""
     place = elements.places[PIXEL_DATA]

@@ -14,6 +14,7 @@ from service.adapters.images_attributes import decimal, text
 from service.adapters.images_elements import Elements, Walk
 from service.domain.messages import LookupTable, Window
 from service.errors import DecodeFailed
+from traceability.marks import implements
 
 WINDOW_CENTER: Final = 0x00281050
 WINDOW_WIDTH: Final = 0x00281051
@@ -53,6 +54,7 @@ class GreyPath(Struct, frozen=True, kw_only=True):
     voi_lut: LookupTable | None
 
 
+@implements("REQ-INF-030")
 def grey_path(elements: Elements, walk: Walk, *, frame: int, signed: bool, modality: str) -> GreyPath:
     """The grey path of `frame`, counted from 1. Raises DecodeFailed where the header contradicts itself."""
     groups = _groups(elements, walk, frame)
@@ -69,6 +71,7 @@ def grey_path(elements: Elements, walk: Walk, *, frame: int, signed: bool, modal
     )
 
 
+@implements("REQ-INF-007")
 def _are_units_known(elements: Elements, values: Elements, walk: Walk, modality: str) -> bool:
     """Whether the file says what its rescaled values are: of a CT, that they are Hounsfield units.
 
@@ -83,6 +86,7 @@ def _are_units_known(elements: Elements, values: Elements, walk: Walk, modality:
     return modality != "CT" or text(values.value(RESCALE_TYPE)) in ("", "HU")
 
 
+@implements("REQ-INF-030")
 def _groups(elements: Elements, walk: Walk, frame: int) -> list[Elements]:
     """The frame's own functional groups, then the shared ones."""
     wanted = frozenset({_FRAME_VOI, _VALUE_TRANSFORMATION})

@@ -19,6 +19,7 @@ from service.adapters.images_grey import table_entries
 from service.adapters.images_syntaxes import JPEG_2000, JPEG_LOSSLESS, PLUGINS
 from service.domain.messages import Array
 from service.errors import DecodeFailed
+from traceability.marks import implements
 
 RED_DESCRIPTOR: Final = 0x00281101
 RED_DATA: Final = 0x00281201
@@ -27,6 +28,7 @@ WANTED: Final = frozenset(
 )
 
 
+@implements("REQ-INF-023")
 def native_samples(pixels: memoryview, layout: PixelLayout, syntax: str, *, frame: int, vr: bytes | None) -> Array:
     """The samples of `frame` (from 1) of native Pixel Data, [rows, columns] or [rows, columns, 3], YBR as RGB."""
     options = _options(layout, frames=frame)
@@ -39,6 +41,7 @@ def native_samples(pixels: memoryview, layout: PixelLayout, syntax: str, *, fram
     return _plain(samples, layout)
 
 
+@implements("REQ-INF-024")
 def compressed_samples(frame: bytes, layout: PixelLayout, syntax: str) -> Array:
     """The samples of one compressed frame. Raises anything: the child process turns it into DecodeFailed."""
     source = encapsulate([frame], has_bot=False)
@@ -74,6 +77,7 @@ def palette_rgb(indices: Array, elements: Elements, *, signed: bool) -> Array:
     return np.ascontiguousarray(np.stack(tables, axis=-1)[index])
 
 
+@implements("REQ-INF-023")
 def _plain(samples: NDArray[Any], layout: PixelLayout) -> Array:
     """Little endian and C-contiguous, and just the shape that the header promises."""
     shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from service.adapters.images_codestreams import jpeg_claim
 from service.domain.messages import Array, DecodedImage, Limits, MediaType
 from service.errors import DecodeFailed, FrameInvalid, ImageTooLarge, MediaUnsupported
+from traceability.marks import implements
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
@@ -34,6 +35,7 @@ class _Size(NamedTuple):
     bytes_each: int
 
 
+@implements("REQ-INF-026", "REQ-INF-027")
 def decode_rendered(body: bytes, media_type: MediaType, frame: int | None, limits: Limits) -> DecodedImage:
     """The image, its header checked against the limits before Pillow sees a byte. Errors as in `Decoder.decode`."""
     if media_type == "image/png":
@@ -81,6 +83,7 @@ def _jpeg_size(body: bytes) -> _Size:
     return _Size(rows, columns, samples, 1)
 
 
+@implements("REQ-INF-026")
 def _decoded(body: bytes, media_type: MediaType, size: _Size) -> Array:
     """Pillow's samples. The plugin's class is called itself: `Image.open` would try others, and warn."""
     try:

@@ -19,6 +19,7 @@ from service.domain.card import Ppm, Sha256
 from service.domain.flow import judge
 from service.domain.messages import Array, Decision, DecodedImage, Finding, Float32
 from service.errors import ModelRejected
+from traceability.marks import implements
 
 MAX_VECTOR_BYTES: Final = 64 * 1024 * 1024
 PPM: Final = 1_000_000
@@ -57,6 +58,7 @@ def read(folder: Path) -> Loaded:
         raise ModelRejected(f"{folder.name}/golden.toml: {error}; see docs/models.md for its form") from error
 
 
+@implements("REQ-INF-016")
 def verify(model: OnnxModel, vectors: Loaded) -> None:
     """Raises `ModelRejected` where one vector's logit, probability or decision is off; returns nothing."""
     for vector, array in vectors:

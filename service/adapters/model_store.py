@@ -21,6 +21,7 @@ from service.domain.identity import model_reference, version_order
 from service.domain.messages import RuntimeIdentity
 from service.domain.ports import Model
 from service.errors import ModelRejected, ModelUnknown, RequestInvalid
+from traceability.marks import implements
 
 BUNDLED: Final = Path(__file__).resolve().parent.parent / "models"
 MAX_CARD_BYTES: Final = 256 * 1024
@@ -50,6 +51,7 @@ class ModelStore:
         for versions in self._by_name.values():
             versions.sort(key=lambda model: version_order(model.card.version), reverse=True)
 
+    @implements("REQ-INF-020")
     def find(self, wanted: str | None) -> Model:
         """The newest version of the name, or the version asked for. None means the only name that there is: among
         several, which model answers must not hang on a default, so a caller has to say (`RequestInvalid`)."""
@@ -134,6 +136,7 @@ def _load(folder: Path, settings: RuntimeSettings, pool: ThreadPoolExecutor) -> 
     return model, vectors
 
 
+@implements("REQ-INF-017")
 def _card(folder: Path) -> Card:
     where = f"{folder.parent.name}/{folder.name}/card.toml"
     try:

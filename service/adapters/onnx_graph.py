@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from service.errors import ModelRejected
+from traceability.marks import implements
 
 MAX_DEPTH: Final = 32  # sub-graphs within sub-graphs
 _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1  # TensorProto
@@ -24,6 +25,7 @@ _FIELDS: Final[dict[str, dict[int, str]]] = {
 }
 
 
+@implements("REQ-INF-018")
 def refuse_external_data(body: bytes) -> None:
     """Raises `ModelRejected` where any tensor of the model lies in another file, or `body` is no ONNX file."""
     _visit(memoryview(body), "Model", 0)
@@ -40,6 +42,7 @@ def _visit(message: memoryview, kind: str, depth: int) -> None:
             _visit(value, _FIELDS[kind][field], depth + 1)
 
 
+@implements("REQ-INF-018")
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Every field: a number for varints, the bytes for length-delimited ones; fixed-width ones are skipped."""
     at = 0

@@ -19,6 +19,7 @@ from service.domain.card import Card
 from service.domain.messages import Float32, RuntimeIdentity
 from service.domain.ports import Run
 from service.errors import InferenceFailed, ModelRejected
+from traceability.marks import implements
 
 T = TypeVar("T")
 Optimization = Literal["disabled", "basic", "extended", "all"]
@@ -73,6 +74,7 @@ class OnnxModel:
     def runtime(self) -> RuntimeIdentity:
         return self._runtime
 
+    @implements("REQ-INF-035")
     async def compute(self, step: Callable[[Run], T]) -> T:
         """`step(run)` on a thread of the pool. A caller that is cancelled leaves; its step runs to its end."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, step, self.run)
@@ -87,6 +89,7 @@ class OnnxModel:
         return result
 
 
+@implements("REQ-INF-015")
 def _check_digest(card: Card, body: bytes) -> None:
     digest = sha256(body).hexdigest()
     if digest != card.sha256:
@@ -115,6 +118,7 @@ def _session(card: Card, body: bytes, settings: RuntimeSettings) -> onnxruntime.
         ) from error
 
 
+@implements("REQ-INF-019")
 def _check_contract(card: Card, session: onnxruntime.InferenceSession) -> None:
     """Exactly one input and one output, with the card's names; shapes fixed; one logit."""
     channels = 3 if card.input.color == "rgb" else 1

@@ -15,6 +15,7 @@ from typing import Self
 from uuid import UUID
 
 from service.errors import SettingInvalid
+from traceability.marks import implements
 
 
 class Presence:
@@ -39,6 +40,7 @@ class Presence:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._mark.close()
 
+    @implements("REQ-DEP-011")
     def gone(self) -> frozenset[str]:
         """The ids of the processes that left a mark and are gone. Nothing that they began is under way any more."""
         try:
@@ -54,6 +56,7 @@ class Presence:
             with contextlib.suppress(OSError):  # it is asked again next time
                 (self._folder / process_id).unlink(missing_ok=True)
 
+    @implements("REQ-DEP-011")
     def _is_held(self, name: str) -> bool:
         try:
             with (self._folder / name).open("rb") as mark:

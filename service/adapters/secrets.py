@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from service.errors import SettingInvalid
+from traceability.marks import implements
 
 KEY_BYTES: Final = 32  # as long as the output of SHA-256: RFC 2104 section 3
 FIRST_NAME: Final = "k1"
@@ -30,12 +31,14 @@ class PseudonymKey:
         self._key = key
         self.of = lru_cache(_REMEMBERED)(self._of)
 
+    @implements("REQ-SEC-006")
     def _of(self, kind: Literal["patient", "study", "peer"], value: str) -> str:
         # The kind is part of what is hashed: a patient and a study of one number are two pseudonyms.
         message = kind.encode("ascii") + b"\x00" + value.encode("utf-8", "surrogatepass")
         return f"{self._name}:{hmac.digest(self._key, message, 'sha256').hex()}"
 
 
+@implements("REQ-SEC-018")
 def create(path: Path) -> None:
     """A key is at `path` when this returns; one that is there already is kept."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,6 +54,7 @@ def create(path: Path) -> None:
         os.fsync(handle)
 
 
+@implements("REQ-SEC-018")
 def load(path: Path) -> PseudonymKey:
     """The key at `path`. Raises `SettingInvalid` where it is missing, malformed or readable by others."""
     try:

@@ -10,11 +10,17 @@ import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from audit.findings import Fault
+from traceability.marks import implements
+
+if TYPE_CHECKING:
+    from audit.watch import Pass
 
 FIELDS: Final = frozenset(
     {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
@@ -29,6 +35,7 @@ _RECORDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _LEVELS: Final[Mapping[str, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+@implements("REQ-SEC-009")
 def allow_listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog's last word before a line is written: fields that nobody allowed are gone."""
     return {name: value for name, value in event.items() if name in FIELDS}
@@ -56,6 +63,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 class _Libraries(logging.Handler):
     """Libraries write what they like into their messages; only who spoke, and how loudly, is kept."""
 
+    @implements("REQ-SEC-009")
     def emit(self, record: logging.LogRecord) -> None:
         error = type(record.exc_info[1]).__name__ if record.exc_info and record.exc_info[1] else None
         structlog.get_logger().log(
@@ -64,7 +72,8 @@ class _Libraries(logging.Handler):
 
 
 class Telemetry:
-    """Counts and logs for one worker (the ports `service.http.ports.Telemetry` and `audit.ports.Observer`).
+    """Counts and logs for one worker (the ports `service.http.ports.Telemetry`, `audit.ports.Observer`,
+    `audit.ports.PublishingObserver` and `audit.watch.WatchObserver`).
 
     With `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported, every worker's numbers are in
     files there, and any worker answers for all of them.
@@ -108,7 +117,10 @@ class Telemetry:
             "medai_anchor_timestamp_seconds", "When the anchor last covered all that was signed.", "anchor", registry
         )
         self._anchor_failures = Counter(
-            "medai_anchor_failures_total", "Checkpoints that were not anchored.", ("anchor", "reason"), registry=registry
+            "medai_anchor_failures_total",
+            "Checkpoints that were not anchored.",
+            ("anchor", "reason"),
+            registry=registry,
         )
         self._witness_size = _largest("medai_witness_size", "Records that the witness cosigned.", "witness", registry)
         self._witness_time = _largest(
@@ -121,6 +133,9 @@ class Telemetry:
             "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
         )
 
+        self._audited = _Audited(registry)
+
+    @implements("REQ-DEP-007")
     def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
@@ -128,6 +143,7 @@ class Telemetry:
             self._refusals.labels(code).inc()
         self._log.debug("answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000))
 
+    @implements("REQ-DEP-007")
     def unrecorded(self, reason: str) -> None:
         self._unrecorded.labels(reason).inc()
 
@@ -139,6 +155,7 @@ class Telemetry:
         self._admitted.set(admitted)
         self._running.set(running)
 
+    @implements("REQ-SEC-009")
     def failed(self, where: str, error: BaseException) -> None:
         """The error's class and the line of ours that it came from; its message may quote what was sent to us."""
         self._log.error("failed", where=where, error=type(error).__name__, message=_origin(error))
@@ -164,10 +181,14 @@ class Telemetry:
     def attested(self, size: int) -> None:
         self._attested_size.set(size)
 
+    def verified(self, seen: "Pass") -> None:
+        self._audited.say(seen)
+
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
 
+    @implements("REQ-DEP-007")
     def exposition(self) -> bytes:
         """All workers' numbers in Prometheus's text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
@@ -177,8 +198,35 @@ class Telemetry:
         return generate_latest(registry)
 
 
+class _Audited:
+    """What the self-audit found. One worker of all looks at a time: the newest word is the truth."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._size = _newest("medai_audit_verified_size", "Records that the self-audit verified.", registry)
+        self._anchored = _newest("medai_audit_anchored_size", "Records that anchors vouch for.", registry)
+        self._time = _newest("medai_audit_timestamp_seconds", "When the last self-audit ended.", registry)
+        self._seconds = _newest("medai_audit_pass_seconds", "How long the last self-audit took.", registry)
+        self._verdict = _newest(
+            "medai_audit_verdict", "Its verdict: 0 valid, 1 altered or broken, 3 unattested.", registry
+        )
+        self._findings = _newest("medai_audit_findings", "What it found, by class.", registry, "class")
+
+    def say(self, seen: "Pass") -> None:
+        self._size.set(seen.report.size)
+        self._anchored.set(seen.report.anchored)
+        self._time.set(seen.ended_s)
+        self._seconds.set(seen.seconds)
+        self._verdict.set(seen.report.exit_code)
+        for fault in get_args(Fault):
+            self._findings.labels(fault).set(seen.classes.get(fault, 0))
+
+
 def _largest(name: str, what: str, label: str | None, registry: CollectorRegistry) -> Gauge:
     return Gauge(name, what, (label,) if label else (), multiprocess_mode="max", registry=registry)
+
+
+def _newest(name: str, what: str, registry: CollectorRegistry, label: str | None = None) -> Gauge:
+    return Gauge(name, what, (label,) if label else (), multiprocess_mode="mostrecent", registry=registry)
 
 
 def _origin(error: BaseException) -> str:

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service.errors import SettingInvalid
+from traceability.marks import implements
 
 Scope = Literal["infer", "audit.read", "release.read", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("infer", "audit.read", "release.read", "admin")
@@ -50,6 +51,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tokens: Annotated[tuple[Token, ...], Meta(max_length=MAX_TOKENS)] = ()
 
 
+@implements("REQ-SEC-003")
 def issue(path: Path, name: str, scopes: Iterable[str], *, now_us: int, expires_us: int | None = None) -> str:
     """A new token for `name`; it is written nowhere else, and works within `POLL_S`.
 
@@ -73,6 +75,7 @@ def issue(path: Path, name: str, scopes: Iterable[str], *, now_us: int, expires_
     return token
 
 
+@implements("REQ-SEC-004")
 def revoke(path: Path, name: str) -> None:
     """No process accepts the token of `name` any more within `POLL_S`. Raises `SettingInvalid` for an unknown name."""
     with _editing(path) as kept:
@@ -102,6 +105,7 @@ class TokenFile:
         self._looked_at = 0.0
         self._load()
 
+    @implements("REQ-SEC-004")
     def principal(self, token: str) -> Token | None:
         """Whose token this is; None where it is unknown, revoked or expired."""
         if monotonic() - self._looked_at >= POLL_S:
@@ -116,6 +120,7 @@ class TokenFile:
             return None
         return found
 
+    @implements("REQ-SEC-005")
     def _load(self) -> None:
         self._looked_at = monotonic()
         try:
@@ -134,6 +139,7 @@ class TokenFile:
             self._failed("tokens", error)
 
 
+@implements("REQ-SEC-005")
 def _load(path: Path) -> tuple[Token, ...]:
     try:
         mode = path.stat().st_mode
@@ -162,6 +168,7 @@ def _editing(path: Path) -> Iterator[tuple[Token, ...]]:
         raise SettingInvalid(f"tokens: {path} cannot be written ({error.strerror})") from error
 
 
+@implements("REQ-SEC-003")
 def _replace(path: Path, tokens: tuple[Token, ...]) -> None:
     """A crash leaves the old file or the new one, never a part of either."""
     if len(tokens) > MAX_TOKENS:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from service.errors import ModelRejected
+from traceability.marks import implements
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -91,6 +92,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: tuple[Metric, ...]
 
 
+@implements("REQ-INF-017")
 def verify(card: Card) -> None:
     """Raises `ModelRejected` where the card's members contradict each other; returns nothing."""
     output, window = card.output, card.input.window

@@ -22,6 +22,7 @@ from service.domain.messages import (
 )
 from service.domain.ports import Decoder, Model, Models, Run
 from service.errors import IntendedUse
+from traceability.marks import implements
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     finding: Finding
 
 
+@implements("REQ-INF-001")
 async def infer(request: InferenceRequest, *, decoder: Decoder, models: Models, limits: Limits) -> Prediction:
     """The prediction for one request; nothing is recorded yet, and the caller must not release it before it is.
 
@@ -50,6 +52,7 @@ async def infer(request: InferenceRequest, *, decoder: Decoder, models: Models, 
     return _prediction(model, image, input_sha256, judgement)
 
 
+@implements("REQ-INF-005")
 def judge(image: DecodedImage, card: Card, run: Run) -> Judgement:
     """The finding for one admitted image.
 
@@ -68,6 +71,7 @@ def judge(image: DecodedImage, card: Card, run: Run) -> Judgement:
     return Judgement(window=grey.window, quality=report, finding=interpret.finding(output, card.output))
 
 
+@implements("REQ-INF-008")
 def _admit_media_type(request: InferenceRequest, card: Card) -> None:
     """Rendered images carry neither modality nor units: they pass only where the card says so."""
     if request.media_type != "application/dicom" and not card.input.rendered:
@@ -76,6 +80,7 @@ def _admit_media_type(request: InferenceRequest, card: Card) -> None:
         )
 
 
+@implements("REQ-INF-008")
 def _admit_image(image: DecodedImage, card: Card) -> None:
     if image.media_type == "application/dicom" and image.modality not in card.input.modalities:
         admitted = ", ".join(card.input.modalities)
@@ -84,6 +89,7 @@ def _admit_image(image: DecodedImage, card: Card) -> None:
         raise IntendedUse(f"the card of {card.name} admits {card.input.color} images only")
 
 
+@implements("REQ-INF-021", "REQ-INF-022")
 def _prediction(model: Model, image: DecodedImage, input_sha256: str, judgement: Judgement) -> Prediction:
     card = model.card
     rows, columns = image.stored.shape[:2]

@@ -5,6 +5,7 @@ import re
 from msgspec import Struct
 
 from service.errors import RequestInvalid
+from traceability.marks import implements
 
 _MODEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?:@([0-9]{1,9}(?:\.[0-9]{1,9}){0,3}))?", re.ASCII)
 
@@ -16,6 +17,7 @@ class ModelReference(Struct, frozen=True, kw_only=True):
     version: str | None
 
 
+@implements("REQ-INF-020")
 def model_reference(text: str) -> ModelReference:
     """`NAME` or `NAME@VERSION`. Raises `RequestInvalid` for anything else."""
     match = _MODEL.fullmatch(text)
@@ -24,6 +26,7 @@ def model_reference(text: str) -> ModelReference:
     return ModelReference(name=match[1], version=match[2])
 
 
+@implements("REQ-INF-020")
 def version_order(version: str) -> tuple[int, ...]:
     """What versions are compared by: 1.10 is newer than 1.9, and 1.0 equals 1."""
     numbers = [int(part) for part in version.split(".")]

@@ -4,10 +4,12 @@ import math
 
 from service.domain.card import OutputContract
 from service.domain.messages import Decision, Finding, Float32
+from traceability.marks import implements
 
 PPM = 1_000_000
 
 
+@implements("REQ-INF-002")
 def finding(output: Float32, contract: OutputContract) -> Finding:
     """What one raw output means.
 
@@ -34,11 +36,13 @@ def _judged(decision: Decision, probability: int, contract: OutputContract, *, r
     )
 
 
+@implements("REQ-INF-004")
 def abstain(*reasons: str) -> Finding:
     """No finding, and no number that could be taken for one."""
     return Finding(decision="abstain", label=None, probability_ppm=None, threshold_ppm=None, reasons=reasons)
 
 
+@implements("REQ-INF-003")
 def probability_ppm(logit: float, contract: OutputContract) -> int | None:
     """sigmoid(logit / temperature + bias) in millionths, 0 to 1,000,000; None where it is not finite.
 
@@ -50,6 +54,7 @@ def probability_ppm(logit: float, contract: OutputContract) -> int | None:
     return round(_sigmoid(calibrated) * PPM)
 
 
+@implements("REQ-INF-003")
 def _sigmoid(value: float) -> float:
     """1 / (1 + e^-x), written so that the exponential never overflows."""
     if value >= 0:

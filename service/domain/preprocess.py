@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from service.domain.card import InputContract
 from service.domain.messages import Array, DecodedImage, Float32, LookupTable, Window, WindowUsed
+from traceability.marks import implements
 
 MAX_MILLI = 2**53 - 1  # the record's integers (RFC 8785 section 3.2.2.3)
 
@@ -39,6 +40,7 @@ class _Line(Struct, frozen=True, kw_only=True):
     offset: float
 
 
+@implements("REQ-INF-013")
 def grey_levels(image: DecodedImage, contract: InputContract) -> Grey:
     """What a viewer under this window would show, upright: 0 is black, 1 is white, NaN never."""
     with np.errstate(all="ignore"):  # an overflow is no warning here: it is looked for, and it abstains
@@ -52,6 +54,7 @@ def grey_levels(image: DecodedImage, contract: InputContract) -> Grey:
     return Grey(levels=_channels_first(levels), window=window, finite=finite)
 
 
+@implements("REQ-INF-007")
 def lacks_units(image: DecodedImage, contract: InputContract) -> bool:
     """Whether the card's window is in units that this image does not say its values are in.
 
@@ -61,6 +64,7 @@ def lacks_units(image: DecodedImage, contract: InputContract) -> bool:
     return contract.window is not None and _has_units(image) and not image.units_known
 
 
+@implements("REQ-INF-014")
 def resize(levels: Float32, rows: int, columns: int) -> Float32:
     """[channels, rows, columns] by the mean of the area that each new pixel covers where the image shrinks,
     by linear interpolation between pixel centres, edges repeated, where it grows; each axis for itself.
@@ -73,12 +77,14 @@ def resize(levels: Float32, rows: int, columns: int) -> Float32:
     return np.ascontiguousarray(result.transpose(0, 2, 1))
 
 
+@implements("REQ-INF-034")
 def normalise(view: Float32, contract: InputContract) -> Float32:
     """The model's input [1, channels, rows, columns]: (grey - mean) / std."""
     scaled = np.subtract(view, np.float32(contract.mean), dtype=np.float32)
     return np.multiply(scaled, np.float32(1.0 / contract.std), out=scaled)[np.newaxis]
 
 
+@implements("REQ-INF-010")
 def _windowed(image: DecodedImage, contract: InputContract) -> tuple[Float32, WindowUsed]:
     """Values mapped so that the window's ends are 0 and 1; not clamped yet, so that infinity still shows."""
     if not _has_units(image):
@@ -100,6 +106,7 @@ def _has_units(image: DecodedImage) -> bool:
     return image.media_type == "application/dicom" and image.photometric != "RGB"
 
 
+@implements("REQ-INF-012")
 def _rescaled(image: DecodedImage) -> tuple[Array, _Line]:
     """C.11.1: the Modality LUT's output, or the stored values with output = m * SV + b still to be applied.
 
@@ -113,6 +120,7 @@ def _rescaled(image: DecodedImage) -> tuple[Array, _Line]:
     return image.stored, _Line(slope=slope, offset=intercept)
 
 
+@implements("REQ-INF-011")
 def _through_window(values: Array, line: _Line, window: Window) -> Float32:
     """C.11.2.1.2.1 LINEAR, C.11.2.1.3.2 LINEAR_EXACT, C.11.2.1.3.1 SIGMOID; clamping comes afterwards.
 
@@ -137,6 +145,7 @@ def _through_window(values: Array, line: _Line, window: Window) -> Float32:
     return _affine(values, line.slope / width, (line.offset - center) / width + 0.5)
 
 
+@implements("REQ-INF-011")
 def _through_table(values: Array, line: _Line, table: LookupTable) -> Float32:
     """C.11.2.1.1: the VOI LUT is indexed with whole rescaled values; its entries have `bits` bits."""
     if line.slope != 1.0 or line.offset != 0.0:
@@ -176,6 +185,7 @@ def _affine(values: Array, factor: float, offset: float) -> Float32:
     return np.add(scaled, np.float32(offset), out=scaled)
 
 
+@implements("REQ-INF-010")
 def _usable(window: Window) -> bool:
     """C.11.2.1.2.1: LINEAR needs a width of at least 1, the others more than 0. A file's window that is
     neither is taken as absent."""
@@ -184,6 +194,7 @@ def _usable(window: Window) -> bool:
     return window.width >= 1 if window.function == "LINEAR" else window.width > 0
 
 
+@implements("REQ-INF-010")
 def _used(source: Literal["card", "file_window"], window: Window) -> WindowUsed:
     def milli(value: float) -> int:
         return round(max(-MAX_MILLI, min(MAX_MILLI, value * 1000)))
@@ -212,6 +223,7 @@ def _along_rows(levels: Float32, wanted: int) -> Float32:
     return total
 
 
+@implements("REQ-INF-014")
 @lru_cache(maxsize=256)
 def _taps(have: int, wanted: int) -> tuple[NDArray[np.intp], Float32]:
     """For each of `wanted` rows, which of `have` rows it is made of, and how much of each: [taps, wanted].

@@ -7,10 +7,12 @@ import numpy as np
 
 from service.domain.card import Card
 from service.domain.messages import Float32, QualityReport
+from traceability.marks import implements
 
 PPM = 1_000_000
 
 
+@implements("REQ-INF-006")
 def measure(levels: Float32, view: Float32, card: Card) -> QualityReport:
     """`levels` are the image's own grey levels, `view` the same at the model's size; both [channels, rows, columns].
 
@@ -28,6 +30,7 @@ def measure(levels: Float32, view: Float32, card: Card) -> QualityReport:
     )
 
 
+@implements("REQ-INF-006")
 def _contrast_ppm(view: Float32) -> int:
     """RMS contrast: the standard deviation of grey levels in [0, 1], so at most 500,000.
 
@@ -36,6 +39,7 @@ def _contrast_ppm(view: Float32) -> int:
     return round(float(np.std(view, dtype=np.float64)) * PPM)
 
 
+@implements("REQ-INF-006")
 def _clipped_ppm(levels: Float32) -> int:
     """The share of pixels at either end of the window, where a difference can no longer be seen."""
     lost = np.count_nonzero(levels <= 0) + np.count_nonzero(levels >= 1)

@@ -14,6 +14,8 @@ from typing import Final, Self
 from service.errors import Draining, Overloaded, RateLimited
 from service.http.policy import Policy
 from service.http.ports import Telemetry
+from service.http.shares import is_within
+from traceability.marks import implements
 
 
 class Rates:
@@ -26,6 +28,7 @@ class Rates:
         self._now = now
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    @implements("REQ-SEC-013")
     def take(self, caller: str) -> None:
         """Raises `RateLimited`, naming when one more will be admitted."""
         now = self._now()
@@ -49,12 +52,12 @@ class Admission:
         self._telemetry = telemetry
         self._slots = asyncio.Semaphore(policy.max_running)
         self._rates = Rates(per_s=policy.caller_rate_per_s, burst=policy.caller_burst, max_callers=policy.max_peers)
-        self._share = max(1, policy.max_admitted * policy.caller_share_percent // 100)
         self._inside: Counter[str] = Counter()
         self.admitted = 0
         self.running = 0
         self.draining = False
 
+    @implements("REQ-SEC-014", "REQ-DEP-004")
     def enter(self, caller: str) -> "Admitted":
         """Room for one request. Raises `Draining`, `RateLimited` or `Overloaded`."""
         if self.draining:
@@ -62,10 +65,12 @@ class Admission:
         self._rates.take(caller)
         if self.admitted >= self._policy.max_admitted:
             raise Overloaded("the queue is full", retry_after_s=self._policy.retry_after_s)
-        if self._inside[caller] >= self._share:
-            # Places are held while a body arrives: without a share, one caller's slow bodies keep all others out.
+        inside, free = self._inside[caller] + 1, self._policy.max_admitted - self.admitted - 1
+        if inside > 1 and not is_within(inside, free, self._policy.caller_share_percent):
+            # Places are held while a body arrives: without a share, a few callers' slow bodies keep all others out.
             raise RateLimited(
-                f"at most {self._share} requests of one caller at once", retry_after_s=self._policy.retry_after_s
+                "this caller has its share of the places; the rest is for others",
+                retry_after_s=self._policy.retry_after_s,
             )
         return Admitted(self, caller)
 
@@ -74,6 +79,7 @@ class Admission:
         self._inside[caller] += 1
         self.tell()
 
+    @implements("REQ-SEC-014")
     def release(self, caller: str) -> None:
         self.admitted -= 1
         self._inside[caller] -= 1

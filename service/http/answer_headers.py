@@ -12,7 +12,15 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 READ: Final = frozenset(
-    {b"x-correlation-id", b"traceparent", b"x-forwarded-for", b"content-length", b"transfer-encoding", b"expect"}
+    {
+        b"x-correlation-id",
+        b"traceparent",
+        b"x-forwarded-for",
+        b"forwarded",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+    }
 )
 """The request headers that the recorder reads itself."""
 

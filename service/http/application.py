@@ -19,6 +19,7 @@ from service.http.peers import Peers
 from service.http.policy import Policy
 from service.http.ports import Pseudonyms, Telemetry, TokenBook
 from service.http.recorder import Recorder
+from service.http.releases import releases_route
 from service.http.routes import Infer, Inference, health_route, infer_route, version_route
 from service.http.templates import Templates
 from service.http.windows import Windows
@@ -41,6 +42,10 @@ class Parts(Struct, frozen=True, kw_only=True):
     """The body of `/version` as it is now."""
     unready: Callable[[], str | None]
     """Why no finding could be given now, or None."""
+    release: str | None = None
+    """The digest of the release that is active: every record names it."""
+    release_page: bytes | None = None
+    """Its page."""
 
 
 class Application(Struct, frozen=True, kw_only=True):
@@ -53,7 +58,13 @@ class Application(Struct, frozen=True, kw_only=True):
 
 def create(parts: Parts) -> Application:
     """The public application. Nothing is started: whoever serves it closes its windows."""
-    peers = Peers(parts.pseudonyms, parts.policy.trusted_proxies)
+    policy = parts.policy
+    peers = Peers(
+        parts.pseudonyms,
+        policy.trusted_proxies,
+        header=policy.forwarded_header,
+        ipv6_bits=policy.peer_ipv6_bits,
+    )
     windows = Windows(
         ledger=parts.ledger,
         clock=parts.clock,
@@ -61,6 +72,7 @@ def create(parts: Parts) -> Application:
         others=peers.others(),
         telemetry=parts.telemetry,
         policy=parts.policy,
+        release=parts.release,
     )
     admission = Admission(parts.policy, parts.telemetry)
     routes = _routes(parts, admission)
@@ -73,6 +85,7 @@ def create(parts: Parts) -> Application:
         telemetry=parts.telemetry,
         templates=Templates(path for route in routes for path in route.paths),
         policy=parts.policy,
+        release=parts.release,
     )
     return Application(asgi=recorder, windows=windows, admission=admission)
 
@@ -92,6 +105,7 @@ def _routes(parts: Parts, admission: Admission) -> list[HTTPRouteHandler]:
         version_route(parts.version),
         *log_routes.routes(PublicLog(parts.log, parts.policy), _callers(parts.policy)),
         *documentation.pages(),
+        releases_route(parts.release_page, _callers(parts.policy)),
     ]
 
 

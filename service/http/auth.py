@@ -10,6 +10,7 @@ from service.errors import Forbidden, ServiceError, Unauthenticated
 from service.http.admission import Rates
 from service.http.case import Case, case_of
 from service.http.ports import TokenBook
+from traceability.marks import implements
 
 _MAX_TOKEN_CHARACTERS: Final = 512
 
@@ -44,6 +45,7 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
     return check
 
 
+@implements("REQ-SEC-001", "REQ-SEC-002")
 def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) -> None:
     """The caller's name goes on record, also where the token lacks the scope."""
     token = _bearer(header)
@@ -72,6 +74,7 @@ def _is_zero_weight(parameter: str) -> bool:
     return name.strip() == "q" and value.strip() in ("0", "0.", "0.0", "0.00", "0.000")
 
 
+@implements("REQ-SEC-001")
 def _bearer(header: str | None) -> str | None:
     """RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1)."""
     scheme, _, token = (header or "").partition(" ")

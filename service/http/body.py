@@ -21,6 +21,8 @@ from service.errors import (
 )
 from service.http.case import Case
 from service.http.policy import Policy
+from service.http.shares import is_within
+from traceability.marks import implements
 
 MEDIA_TYPES: Final[dict[str, MediaType]] = {
     "application/dicom": "application/dicom",
@@ -45,11 +47,11 @@ class Bodies:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         # Never less than one image of the largest size: that alone must be possible.
-        one = policy.max_body_bytes + _FORM_OVERHEAD_BYTES
-        self._share_bytes = max(one, policy.max_bodies_bytes * policy.caller_share_percent // 100)
+        self._one_bytes = policy.max_body_bytes + _FORM_OVERHEAD_BYTES
         self._held: Counter[str] = Counter()
         self.held_bytes = 0
 
+    @implements("REQ-SEC-011")
     async def read(self, case: Case, content_type: bytes | None) -> "Body":
         """The image and its declared media type. The caller must `release` it.
 
@@ -78,6 +80,7 @@ class Bodies:
             raise
         return body
 
+    @implements("REQ-SEC-011")
     async def _collect(self, case: Case, body: "Body", limit: int) -> bytes:
         chunks: list[bytes] = []
         while True:
@@ -89,9 +92,10 @@ class Bodies:
                 self._too_large()
             if self.held_bytes + len(chunk) > self._policy.max_bodies_bytes:
                 raise Overloaded("too many bodies are under way", retry_after_s=self._policy.retry_after_s)
-            if self._held[case.caller] + len(chunk) > self._share_bytes:
+            held, free = self._held[case.caller] + len(chunk), self._policy.max_bodies_bytes - self.held_bytes
+            if held > self._one_bytes and not is_within(held, free - len(chunk), self._policy.caller_share_percent):
                 raise RateLimited(
-                    f"at most {self._share_bytes} bytes of one caller at once",
+                    "this caller has its share of the memory; the rest is for others",
                     retry_after_s=self._policy.retry_after_s,
                 )
             body.grow(len(chunk))
@@ -148,6 +152,7 @@ def _declared(content_type: bytes | None) -> tuple[MediaType, str]:
     return MEDIA_TYPES[name], ""
 
 
+@implements("REQ-SEC-012")
 def _form(content: bytes, boundary: str, max_bytes: int) -> tuple[bytes, MediaType]:
     """The one part `image` of a form, and the media type that it declares or else begins like."""
     parser = PushMultipartParser(boundary, max_segment_count=1, max_segment_size=max_bytes, strict=True)

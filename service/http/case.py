@@ -32,13 +32,22 @@ class Case:
         "problem",
         "receive",
         "received_us",
+        "release",
         "request_id",
         "route",
         "traceparent",
     )
 
     def __init__(
-        self, *, request_id: str, correlation_id: str, traceparent: str, method: str, peer: str, received_us: int
+        self,
+        *,
+        request_id: str,
+        correlation_id: str,
+        traceparent: str,
+        method: str,
+        peer: str,
+        received_us: int,
+        release: str | None = None,
     ) -> None:
         self.request_id = request_id
         self.correlation_id = correlation_id
@@ -46,6 +55,7 @@ class Case:
         self.method = method
         self.peer = peer
         self.received_us = received_us
+        self.release = release
         self.route = UNMATCHED
         self.actor: str | None = None
         self.problem: Problem | None = None

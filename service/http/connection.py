@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 connection with the bounds that it lacks: on a head's bytes, and on its time.
+"""uvicorn's HTTP/1.1 connection with the bounds that it lacks: on how many there are, on a head's bytes and its time.
 
 httptools keeps a request line, a header or a trailer until it is whole, and uvicorn waits for it for ever: one
 stranger could take all memory with one header, and hold connections with none. Both are refused here, before the
@@ -11,26 +11,46 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.admission import Rates
+from service.http.doors import Doors
 from service.http.policy import Policy
+from traceability.marks import implements
 
 
 class HeadTooLarge(Exception):
     """httptools reports it to uvicorn as a request that is not well-formed: 400, and the connection ends."""
 
 
-def bounded(policy: Policy, refused: Callable[[], None]) -> type[HttpToolsProtocol]:
-    """The class of connections for `uvicorn.Config(http=...)`. `refused` is called once for each malformed request."""
+def bounded(
+    policy: Policy, refused: Callable[[], None], turned_away: Callable[[], None] | None = None
+) -> type[HttpToolsProtocol]:
+    """The class of the connections of one socket, for `uvicorn.Config(http=...)`. `refused` is called once for each
+    malformed request, `turned_away` for each connection that there was no room for."""
 
     class Connection(_Bounded):
         pass
 
     Connection.policy, Connection.refused = policy, staticmethod(refused)
+    Connection.turned_away = staticmethod(turned_away or refused)
+    Connection.doors = Doors(
+        max_connections=policy.max_connections,
+        share_percent=policy.caller_share_percent,
+        ipv6_bits=policy.peer_ipv6_bits,
+        trusted=policy.trusted_proxies,
+        rates=Rates(per_s=policy.connections_per_s, burst=policy.connections_per_s, max_callers=policy.max_peers),
+    )
     return Connection
 
 
+@implements("REQ-SEC-015")
 class _Bounded(HttpToolsProtocol):
     policy: ClassVar[Policy]
+    doors: ClassVar[Doors]
     refused: "ClassVar[staticmethod[[], None]]"
+    turned_away: "ClassVar[staticmethod[[], None]]"
+
+    _inside: str | None = None
+    """The name that this connection entered under; None for one that was turned away, of which nothing is read."""
 
     _head_bytes = 0
     """Of this message: request line, header and trailer fields, as far as they are whole."""
@@ -39,14 +59,25 @@ class _Bounded(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        address = transport.get_extra_info("peername")
+        self._inside = self.doors.enter(address[0] if isinstance(address, tuple) else "unknown")
+        if self._inside is None:
+            self.turned_away()
+            transport.abort()
+            return
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._inside is None:
+            return
+        self.doors.leave(self._inside)
         self._head_came()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._inside is None:
+            return
         self._waiting_bytes += len(data)
         super().data_received(data)
         if self._waiting_bytes > self.policy.max_head_bytes and not self.transport.is_closing():

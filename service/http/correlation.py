@@ -8,6 +8,8 @@ import secrets
 from typing import Final
 from uuid import UUID
 
+from traceability.marks import implements
+
 # A UUID (RFC 9562 section 4), a ULID (Crockford base 32, first digit at most 7), or 32 hexadecimal digits.
 _CORRELATION: Final = re.compile(
     rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -18,6 +20,7 @@ _CORRELATION: Final = re.compile(
 _TRACEPARENT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+@implements("REQ-SEC-008")
 def correlation_id(header: bytes | None, now_us: int) -> str:
     """The caller's id where it is well-formed, else a new UUIDv7."""
     if header is not None and _CORRELATION.fullmatch(header):
@@ -25,6 +28,7 @@ def correlation_id(header: bytes | None, now_us: int) -> str:
     return str(uuid7(now_us))
 
 
+@implements("REQ-SEC-008")
 def traceparent(header: bytes | None) -> str:
     """The caller's trace context where it is well-formed, else the root of a new trace, not sampled."""
     if header is not None and _TRACEPARENT.fullmatch(header):

@@ -4,10 +4,12 @@ from typing import Literal
 
 from audit import record as records
 from service.http.case import Case
+from traceability.marks import implements
 
 Fate = Literal["client_gone", "answer_cut", "answer_replaced"]
 
 
+@implements("REQ-LED-003")
 def decided(case: Case, status: int, code: str | None, now_us: int) -> records.Request:
     """The decision record of a request that made none of its own. The route's template stands for path and query."""
     return records.Request(
@@ -22,11 +24,12 @@ def decided(case: Case, status: int, code: str | None, now_us: int) -> records.R
         status=status,
         actor=case.actor,
         peer=case.peer,
-        release=None,
+        release=case.release,
         code=code,
     )
 
 
+@implements("REQ-LED-005")
 def became(case: Case, index: int, fate: Fate, bytes_sent: int, now_us: int) -> records.Outcome:
     """What happened after the decision that is recorded at `index`."""
     return records.Outcome(

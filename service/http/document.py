@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from service.http import body, document_log, log_proofs, problems, proofs, routes
+from service.http.releases import HTML
 from service.http.version import Version
 
 Json = dict[str, Any]
@@ -94,6 +95,7 @@ def describe() -> Json:
             "/infer": {"post": _infer(answer, problem)},
             "/health": {"get": _plain("health", "Whether a finding could be given now.", health, problem)},
             "/version": {"get": _plain("version", "What runs here, and whose signatures to expect.", version, problem)},
+            "/console/releases": {"get": _releases(problem)},
             **document_log.paths(partial(_responses, problem), inclusion, consistency, _REQUEST_HEADERS),
         },
         "components": {
@@ -151,6 +153,19 @@ def _plain(name: str, summary: str, schema: Json, problem: Json) -> Json:
         "security": [],
         "parameters": _REQUEST_HEADERS,
         "responses": _responses(problem, summary, _json(schema), _EVERYWHERE),
+    }
+
+
+def _releases(problem: Json) -> Json:
+    return {
+        "operationId": "releases",
+        "summary": "The page of the release that is active.",
+        "description": "Needs the scope `release.read`. 404 until a release brought its page.",
+        "security": [{"token": []}],
+        "parameters": _REQUEST_HEADERS,
+        "responses": _responses(
+            problem, "The page.", {HTML: {"schema": {"type": "string"}}}, (400, 401, 403, 404, 406, 429, 500, 503)
+        ),
     }
 
 

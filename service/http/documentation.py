@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from service.http import document
+from traceability.marks import implements
 
 _STATIC: Final = Path(__file__).resolve().parent / "static"
 # Every file that may be asked for; a name that is not here is 404, so that no path reaches the disk.
@@ -31,6 +32,7 @@ _PAGE_HEADERS: Final = _HEADERS | {
 }
 
 
+@implements("REQ-SEC-021")
 def pages() -> list[HTTPRouteHandler]:
     """The routes of the documentation."""
 

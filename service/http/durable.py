@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from audit.ports import Proven, Recorder
 from audit.record import Record
+from traceability.marks import implements
 
 
+@implements("REQ-LED-004")
 async def durable(ledger: Recorder, record: Record, noted: Callable[[Proven], None] | None = None) -> Proven:
     """`ledger.append`, shielded: a cancellation that comes meanwhile is raised only when the append has ended.
 

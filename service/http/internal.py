@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service.http.answer_headers import Scope, Send
+from traceability.marks import implements
 
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -33,6 +34,7 @@ class Internal:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
+    @implements("REQ-DEP-003")
     def _answer(self, method: str, path: str) -> tuple[int, str, bytes]:
         if path not in ("/livez", "/readyz", "/metrics"):
             return 404, _TEXT, b"not found\n"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from audit.errors import AuditError
 from service.errors import ServiceError
+from traceability.marks import implements
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -80,6 +81,7 @@ class Document(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ledger_index: int | None = None
 
 
+@implements("REQ-SEC-010")
 def problem_of(error: Exception, retry_after_s: int) -> Problem:
     """The problem that tells a caller of `error`, and nothing that the caller may not know."""
     if isinstance(error, ServiceError) and error.code in TABLE:
@@ -106,6 +108,7 @@ def of_code(code: str, detail: str | None = None, retry_after_s: int = 1) -> Pro
     return Problem(code=code, detail=detail, headers=headers)
 
 
+@implements("REQ-SEC-010")
 def encode(problem: Problem, correlation_id: str, ledger_index: int | None) -> bytes:
     status, title = TABLE[problem.code]
     return _encoder.encode(

@@ -15,6 +15,7 @@ from audit.ports import Proven
 from service.domain import messages
 from service.http.case import Case
 from service.http.ports import Pseudonyms
+from traceability.marks import implements
 
 FORMAT: Final = "medai.answer/1"
 
@@ -70,6 +71,7 @@ def answer_of(prediction: messages.Prediction, case: Case, latency_ms: int) -> A
     )
 
 
+@implements("REQ-SEC-007")
 def record_of(
     answer: Answer,
     prediction: messages.Prediction,
@@ -92,7 +94,7 @@ def record_of(
         status=200,
         actor=case.actor,
         peer=case.peer,
-        release=None,
+        release=case.release,
         model=answer.model,
         finding=answer.finding,
         input=answer.input,
@@ -108,12 +110,14 @@ def record_of(
     )
 
 
+@implements("REQ-LED-013")
 def digest(answer: Answer) -> str:
     """SHA-256 of the canonical bytes of an answer without its `ledger` member."""
     assert answer.ledger is None
     return sha256(encode(answer)).hexdigest()
 
 
+@implements("REQ-LED-013")
 def proved(answer: Answer, proven: Proven) -> bytes:
     """The answer's final bytes."""
     ledger = LedgerProof(index=proven.index, leaf_hash=proven.leaf_hash.hex(), proof=proven.proof)
@@ -140,6 +144,7 @@ def _input(prediction: messages.Prediction) -> records.Input:
     )
 
 
+@implements("REQ-SEC-007")
 def _subject(prediction: messages.Prediction, pseudonyms: Pseudonyms) -> records.Subject | None:
     if prediction.patient is None and prediction.study is None:
         return None

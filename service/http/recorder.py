@@ -26,7 +26,8 @@ from service.http.peers import Peers
 from service.http.policy import Policy
 from service.http.ports import Telemetry
 from service.http.templates import Templates
-from service.http.windows import Windows
+from service.http.windows import Subject, Windows
+from traceability.marks import implements
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
@@ -45,8 +46,10 @@ class Recorder:
         telemetry: Telemetry,
         templates: Templates,
         policy: Policy,
+        release: str | None,
     ) -> None:
         self.app = app
+        self.release = release
         self.ledger = ledger
         self.windows = windows
         self.clock = clock
@@ -92,6 +95,7 @@ class _Exchange:
         self._gone = False
         self._entered = False
         self._own_record = False
+        self._is_flood = False
         self._status = 0
         self._sent_bytes = 0
         self._outcome: decisions.Fate | None = None
@@ -113,8 +117,9 @@ class _Exchange:
             correlation_id=correlation.correlation_id(found.get(b"x-correlation-id"), now_us),
             traceparent=correlation.traceparent(found.get(b"traceparent")),
             method=method if method in _METHODS else "OTHER",
-            peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(b"x-forwarded-for")),
+            peer=self._recorder.peers.pseudonym(scope.get("client"), found.get(self._recorder.peers.header)),
             received_us=now_us,
+            release=self._recorder.release,
         )
         case.declared_bytes = int(declared) if declared.isdigit() else None
         case.receive = self.receive
@@ -160,6 +165,7 @@ class _Exchange:
             self._pending_body = False
         return message
 
+    @implements("REQ-LED-001")
     async def send(self, message: Message) -> None:
         """The application's messages, let out only behind the record; a refusal's are replaced by a problem."""
         if message["type"] == "http.response.start":
@@ -183,8 +189,12 @@ class _Exchange:
         if problem.code == "ledger_unavailable":
             await self._refuse_unrecorded("ledger_unavailable")
         elif await self._decided(problem.status, problem.code):
+            if self._is_flood:
+                # Whoever asks on and on waits: a connection carries one request at a time, so this is also its rate.
+                await asyncio.sleep(self._recorder.policy.refusal_delay_ms / 1000)
             await self._send_problem(problem)
 
+    @implements("REQ-LED-002")
     async def _refuse_unrecorded(self, reason: Literal["ledger_unavailable", "record_refused"]) -> None:
         """503 without a record of its own: the outage record that follows counts it."""
         recorder = self._recorder
@@ -193,6 +203,7 @@ class _Exchange:
         self._case.problem = problems.of_code("ledger_unavailable", None, recorder.policy.retry_after_s)
         await self._send_problem(self._case.problem)
 
+    @implements("REQ-LED-001")
     async def _decided(self, status: int, code: str | None) -> bool:
         """True when the request is covered by a durable record; False when it was refused for want of one."""
         try:
@@ -205,6 +216,7 @@ class _Exchange:
             return False
         return True
 
+    @implements("REQ-LED-003")
     async def _decide(self, status: int, code: str | None) -> None:
         case, recorder = self._case, self._recorder
         case.route = self._route()
@@ -213,10 +225,23 @@ class _Exchange:
         now_us = recorder.clock.now_us()
         if status < 400 and self._is_public():
             case.index = await recorder.windows.join("public", case.peer, now_us)
-        elif 400 <= status != 500 and (window_of := recorder.windows.refusal(case.peer, now_us)) is not None:
-            case.index = await recorder.windows.join("refusals", window_of, now_us)
+        elif (window := self._folded(status, now_us)) is not None:
+            case.index = await recorder.windows.join(*window, now_us)
         else:
             await self._append(decisions.decided(case, status, code, now_us))
+
+    def _folded(self, status: int, now_us: int) -> tuple[Subject, str] | None:
+        """The window that covers what is one of too many; None for what is recorded singly: what callers with a token
+        are given, and failures of ours that they meet, always are."""
+        case, windows = self._case, self._recorder.windows
+        if status >= 400 and (status != 500 or case.actor is None):
+            peer = windows.refusal(case.peer, now_us)
+            self._is_flood = peer is not None and case.actor is None
+            return None if peer is None else ("refusals", peer)
+        if status < 400 and case.actor is None:
+            peer = windows.answer(case.peer, now_us)
+            return None if peer is None else ("public", peer)
+        return None
 
     async def _append(self, record: records.Prediction | records.Request) -> Proven:
         self._enter()
@@ -247,6 +272,7 @@ class _Exchange:
             self._recorder.ledger.refused(self._recorder.clock.now_us())
             self._recorder.telemetry.unrecorded("ledger_unavailable")
 
+    @implements("REQ-LED-005")
     async def _conclude(self) -> None:
         """Record what became of the answer, where it is not simply that it was sent."""
         if self._outcome is None or not self._own_record or self._case.index is None:
@@ -321,6 +347,7 @@ class _Exchange:
                 while self._pending_body and not self._gone:
                     await self.receive()
 
+    @implements("REQ-SEC-007")
     def _route(self) -> str:
         template: str | None = self._scope.get("path_template")
         return template or self._recorder.templates.of(self._scope["path"]) or UNMATCHED

@@ -19,6 +19,7 @@ from service.http.admission import Admission
 from service.http.body import Bodies
 from service.http.case import Case, case_of
 from service.http.ports import Pseudonyms, Telemetry
+from traceability.marks import implements
 
 JSON: Final = "application/json"
 MAX_FRAME: Final = 2**31 - 1  # DICOM Number of Frames (0028,0008) is an integer string: PS3.5 section 6.2, IS
@@ -38,6 +39,7 @@ class Inference(Struct, frozen=True, kw_only=True):
     telemetry: Telemetry
 
 
+@implements("REQ-INF-001")
 def infer_route(inference: Inference) -> HTTPRouteHandler:
     """`POST /infer`: one image in, one proved finding out."""
 
@@ -98,6 +100,7 @@ async def _infer(inference: Inference, case: Case, request: InferenceRequest) ->
     return prediction
 
 
+@implements("REQ-LED-013")
 async def _answer(inference: Inference, case: Case, prediction: Prediction) -> bytes:
     """Encode, commit, prove: in this order, so that what is recorded is what is sent."""
     now_us = inference.clock.now_us()
@@ -113,6 +116,7 @@ async def _answer(inference: Inference, case: Case, prediction: Prediction) -> b
     return proofs.proved(answer, await case.commit(record))
 
 
+@implements("REQ-INF-031")
 def _parameters(query: bytes) -> tuple[str | None, int | None]:
     """`model` and `frame`. A parameter that is not known is refused: a misspelt `frame` would be another image."""
     try:

@@ -15,9 +15,11 @@ from uuid import UUID
 from audit import record as records
 from audit.errors import AuditError, Malformed, RecordRefused
 from audit.ports import Clock, Reader, Recorder, Stored
+from service.http.budgets import Budget
 from service.http.durable import durable
 from service.http.policy import Policy
 from service.http.ports import Telemetry
+from traceability.marks import implements
 
 Subject = Literal["public", "refusals"]
 _MINUTE_US: Final = 60_000_000
@@ -42,7 +44,15 @@ class Windows:
     """The windows of one process."""
 
     def __init__(
-        self, *, ledger: Recorder, clock: Clock, process_id: UUID, others: str, telemetry: Telemetry, policy: Policy
+        self,
+        *,
+        ledger: Recorder,
+        clock: Clock,
+        process_id: UUID,
+        others: str,
+        telemetry: Telemetry,
+        policy: Policy,
+        release: str | None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -50,24 +60,37 @@ class Windows:
         self._others = others
         self._telemetry = telemetry
         self._policy = policy
+        self._release = release
         self._open: dict[tuple[Subject, str, int], _Open] = {}
-        self._refusals: dict[str, int] = {}
-        self._refusals_minute = 0
-        self._refusals_total = 0
+        self._opened_minute_us = self._opened = 0
+        self._refusals = Budget(
+            each=policy.refusals_per_minute,
+            together=policy.refusals_per_minute_total,
+            max_peers=policy.max_peers,
+            others=others,
+        )
+        self._answers = Budget(
+            each=policy.answers_per_minute,
+            together=policy.answers_per_minute_total,
+            max_peers=policy.max_peers,
+            others=others,
+        )
         self._swept = 0
 
+    @implements("REQ-LED-022")
     async def join(self, subject: Subject, peer: str, now_us: int) -> int:
         """The index of the durable window record that covers this request; opens the window if it is the first.
 
         Raises what the ledger raises: then nothing covers the request, and the next one tries again.
         """
         minute_us = now_us - now_us % _MINUTE_US
-        if (subject, peer, minute_us) not in self._open and len(self._open) >= self._policy.max_peers:
+        if (subject, peer, minute_us) not in self._open and not self._may_open(minute_us):
             peer = self._others
         key = (subject, peer, minute_us)
         window = self._open.get(key)
         if window is None:
             window = self._open[key] = _Open(subject, peer, minute_us, now_us)
+            self._opened += peer != self._others
             window.opening = asyncio.ensure_future(self._commit_opening(window))
         window.count += 1
         window.first_us = min(window.first_us, now_us)
@@ -83,35 +106,32 @@ class Windows:
                 del self._open[key]
             raise
 
+    @implements("REQ-LED-023")
     def refusal(self, peer: str, now_us: int) -> str | None:
-        """Count a refusal. None where it is to be recorded singly, else whose window it is to join: its peer's own
-        once that had its share of single records in this minute, the others' once all peers together had theirs."""
-        minute_us = now_us - now_us % _MINUTE_US
-        if minute_us != self._refusals_minute:
-            self._refusals_minute = minute_us
-            self._refusals.clear()
-            self._refusals_total = 0
-        if peer not in self._refusals and len(self._refusals) >= self._policy.max_peers:
-            peer = self._others
-        had = self._refusals.get(peer, 0)
-        if had > self._policy.refusals_per_minute:
-            return peer  # its window is open
-        if self._refusals_total >= self._policy.refusals_per_minute_total:
-            return self._others
-        # The first of a peer to be folded counts as well: it opens a window, which is a record.
-        self._refusals_total += 1
-        self._refusals[peer] = had + 1
-        return peer if had == self._policy.refusals_per_minute else None
+        """Count a refusal. None where it is to be recorded singly, else whose window it is to join."""
+        return self._refusals.spend(peer, now_us - now_us % _MINUTE_US)
+
+    def answer(self, peer: str, now_us: int) -> str | None:
+        """Count an answer to a caller without a token. None where it is to be recorded singly, else whose window."""
+        return self._answers.spend(peer, now_us - now_us % _MINUTE_US)
+
+    def _may_open(self, minute_us: int) -> bool:
+        """Whether one more peer may have a window of its own in this minute."""
+        if minute_us != self._opened_minute_us:
+            self._opened_minute_us, self._opened = minute_us, 0
+        return self._opened < self._policy.windows_per_minute and len(self._open) < self._policy.max_peers
 
     async def close_past(self) -> None:
         """Close the windows whose minute is over. Those that the ledger cannot take now are tried again."""
         minute_us = self._clock.now_us() // _MINUTE_US * _MINUTE_US
         await self._close([window for window in self._open.values() if window.minute_us < minute_us])
 
+    @implements("REQ-DEP-004")
     async def close_all(self) -> None:
         """Close every window: the process is about to stop and answers no more."""
         await self._close(list(self._open.values()))
 
+    @implements("REQ-LED-024")
     async def sweep(self, reader: Reader, gone: Collection[str] = ()) -> bool:
         """Close, without a count, what processes that are gone left open: at once those of the process ids `gone`,
         of which nothing is under way any more; any other's when its grace is over.
@@ -149,7 +169,7 @@ class Windows:
             peer=window.peer,
             minute_us=window.minute_us,
             process_id=self._process_id,
-            release=None,
+            release=self._release,
         )
         return (await self._ledger.append(record)).index
 
@@ -160,6 +180,7 @@ class Windows:
             if is_closed:
                 del self._open[window.subject, window.peer, window.minute_us]
 
+    @implements("REQ-LED-022")
     def _closing(self, window: _Open) -> records.Window:
         return records.Window(
             format=records.FORMAT,
@@ -174,9 +195,10 @@ class Windows:
             count=window.count,
             first_us=window.first_us,
             last_us=window.last_us,
-            release=None,
+            release=self._release,
         )
 
+    @implements("REQ-LED-024")
     def _closing_for(self, index: int, opened: records.Window) -> records.Window:
         return records.Window(
             format=records.FORMAT,

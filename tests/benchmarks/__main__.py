@@ -1,6 +1,7 @@
 """`make bench`: how fast it is, as ratios that hold on any machine, each made in one run.
 
-    python -m tests.benchmarks [PART ...]    parts: infer lone append verify (all, unless some are named)
+    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify trace sbom
+    (all, unless some are named)
 
 BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here passes or fails: a machine that is
 busy with something else measures badly, and says so nowhere but in its load average.
@@ -11,7 +12,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import appends, lone, place, report, sizes, throughput, verifying
+from tests.benchmarks import (
+    appends,
+    bills,
+    floods,
+    lone,
+    others,
+    place,
+    report,
+    sizes,
+    throughput,
+    tracing,
+    verifying,
+    writers,
+)  # fmt: skip
 from tests.benchmarks.place import Place
 from tests.benchmarks.report import Row
 from tests.benchmarks.sizes import Sizes
@@ -22,7 +36,12 @@ PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
     "infer": lambda where, size: throughput.rows(where, size, throughput.configurations()[: size.configurations]),
     "lone": lambda where, size: iter((lone.row(where, size),)),
     "append": lambda where, size: iter((appends.row(where, size),)),
+    "writers": writers.rows,
+    "others": others.rows,
+    "flood": floods.rows,
     "verify": verifying.rows,
+    "trace": tracing.rows,
+    "sbom": bills.rows,
 }
 
 

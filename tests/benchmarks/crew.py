@@ -12,12 +12,19 @@ class Crew:
     """`count` processes of one module of this folder; each is ready when the block is entered."""
 
     def __init__(
-        self, module: str, arguments: Sequence[str], *, count: int, environment: Mapping[str, str] | None = None
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        count: int,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
     ) -> None:
+        """`command` runs instead, where it is given: another environment's Python."""
         self._module = module
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+                command or [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=None if environment is None else dict(environment),

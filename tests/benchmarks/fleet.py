@@ -30,6 +30,7 @@ def environment(log: Log) -> dict[str, str]:
         "MEDAI_DATABASE_READER_URL": log.reader_url,
         "MEDAI_CALLER_RATE_PER_S": "1000000",
         "MEDAI_CALLER_BURST": "1000000",
+        "MEDAI_WATCH_IN_SERVICE": "no",  # an audit by schedule would fall into one slice and not into the other
     }
 
 

@@ -24,8 +24,8 @@ def row(place: Place, sizes: Sizes) -> Row:
         Fleet(AUDITED, log, workers=1) as audited,
         Fleet(UNAUDITED, log, workers=1) as unaudited,
         psycopg.connect(place.maintenance_url, autocommit=True) as connection,
-        _Caller(audited, image) as first,
-        _Caller(unaudited, image) as second,
+        Caller(audited, image) as first,
+        Caller(unaudited, image) as second,
     ):
         connection.execute("CREATE TABLE commits (content bytea STORAGE EXTERNAL NOT NULL)")
         seconds: dict[str, list[float]] = {"audited": [], "unaudited": [], "commit": []}
@@ -53,7 +53,7 @@ def _commit(connection: psycopg.Connection) -> float:
     return perf_counter() - start
 
 
-class _Caller:
+class Caller:
     """One connection that stays, with one request at a time."""
 
     def __init__(self, fleet: Fleet, image: Image) -> None:
@@ -61,7 +61,7 @@ class _Caller:
         self._socket = socket.create_connection(("127.0.0.1", fleet.port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def __enter__(self) -> "_Caller":
+    def __enter__(self) -> "Caller":
         return self
 
     def __exit__(self, *_: object) -> None:

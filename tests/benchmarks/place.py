@@ -47,14 +47,39 @@ class Place(Struct, frozen=True, kw_only=True):
 
     def log(self, name: str) -> Log:
         """A new log, begun."""
-        own = msgspec.structs.replace(self.cluster, database=f"bench_{name}")
-        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {own.database} TEMPLATE {self.cluster.database}")
-        log = Log(home=self.folder / name, writer_url=own.writer_url, reader_url=own.reader_url)
-        log.home.mkdir(mode=0o700)
+        log = self.empty(name)
         signing.create(log.signing_key, f"bench.example/{name}")
         asyncio.run(_begin(log))
         return log
+
+    def empty(self, name: str) -> Log:
+        """A new database and a folder, and nothing in them."""
+        log = self.existing(name)
+        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE bench_{name} TEMPLATE {self.cluster.database}")
+        log.home.mkdir(mode=0o700)
+        return log
+
+    def forget(self, name: str) -> None:
+        """Neither its database nor its folder is there any more."""
+        with psycopg.connect(self.maintenance_url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS bench_{name} WITH (FORCE)")
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def settle(self, name: str) -> None:
+        """What PostgreSQL does with new rows in its own time is done."""
+        with psycopg.connect(self.admin_url(name), autocommit=True) as connection:
+            connection.execute("VACUUM (ANALYZE)")
+            connection.execute("CHECKPOINT")
+
+    def existing(self, name: str) -> Log:
+        """One that is there already."""
+        own = msgspec.structs.replace(self.cluster, database=f"bench_{name}")
+        return Log(home=self.folder / name, writer_url=own.writer_url, reader_url=own.reader_url)
+
+    def admin_url(self, name: str) -> str:
+        """The superuser's way in to the database of the log of that name."""
+        return msgspec.structs.replace(self.cluster, database=f"bench_{name}").admin_url
 
     @property
     def maintenance_url(self) -> str:

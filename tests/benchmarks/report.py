@@ -39,6 +39,12 @@ def of_slices(slices: Sequence[float]) -> float:
     return float(median(slices))
 
 
+def percentile(sample: Sequence[float], percent: int) -> float:
+    """The smallest that `percent` of the sample do not exceed."""
+    assert sample
+    return sorted(sample)[max(0, -(-len(sample) * percent // 100) - 1)]
+
+
 def environment(admin_url: str, mode: str) -> dict[str, object]:
     """Everything that the numbers hang on besides the code."""
     with psycopg.connect(admin_url) as connection:
@@ -57,13 +63,13 @@ def environment(admin_url: str, mode: str) -> dict[str, object]:
     }
 
 
-def write(folder: Path, about: dict[str, object], rows: Sequence[Row]) -> str:
-    """`bench.json` and `bench.txt` in `folder`; the table is also returned."""
+def write(folder: Path, about: dict[str, object], rows: Sequence[Row], *, name: str = "bench") -> str:
+    """`NAME.json` and `NAME.txt` in `folder`; the table is also returned."""
     folder.mkdir(parents=True, exist_ok=True)
     table = _table(about, rows)
     entries = [{**msgspec.to_builtins(row), "met": row.met} for row in rows]
-    (folder / "bench.json").write_text(json.dumps({"environment": about, "rows": entries}, indent=2) + "\n", "utf-8")
-    (folder / "bench.txt").write_text(table, "utf-8")
+    (folder / f"{name}.json").write_text(json.dumps({"environment": about, "rows": entries}, indent=2) + "\n", "utf-8")
+    (folder / f"{name}.txt").write_text(table, "utf-8")
     return table
 
 

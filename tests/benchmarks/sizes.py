@@ -17,8 +17,19 @@ class Sizes(Struct, frozen=True, kw_only=True):
     lone_rounds: int
     append_rounds: int
     append_slice_s: float
+    writers: int
+    """How many of the configurations of clients and processes that append."""
+    other_records: int
+    """Appended to each of the logs that others built, and then proved."""
+    proofs: int
+    scale_batches: int
+    """Appended to the long and to the short ledger."""
     verified_records: int
     verify_rounds: int
+    traced: int
+    """Requirements, marks and tests of the project whose matrix is made."""
+    trace_rounds: int
+    bill_rounds: int
 
 
 FULL = Sizes(
@@ -29,8 +40,15 @@ FULL = Sizes(
     lone_rounds=800,
     append_rounds=4,
     append_slice_s=2.0,
+    writers=6,
+    other_records=5_000,
+    proofs=2_000,
+    scale_batches=200,
     verified_records=200_000,
     verify_rounds=5,
+    traced=2_000,
+    trace_rounds=3,
+    bill_rounds=3,
 )
 QUICK = Sizes(
     configurations=1,
@@ -40,8 +58,15 @@ QUICK = Sizes(
     lone_rounds=20,
     append_rounds=1,
     append_slice_s=0.4,
+    writers=1,
+    other_records=100,
+    proofs=20,
+    scale_batches=5,
     verified_records=5_000,
     verify_rounds=1,
+    traced=100,
+    trace_rounds=1,
+    bill_rounds=1,
 )
 
 

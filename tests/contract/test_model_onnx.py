@@ -25,11 +25,13 @@ def model(store):
     return store.find(None)
 
 
+@pytest.mark.verifies("REQ-INF-035")
 async def test_a_step_runs_on_a_thread_of_the_pool(model):
     name = await model.compute(lambda _: threading.current_thread().name)
     assert name.startswith("inference")
 
 
+@pytest.mark.verifies("REQ-INF-035")
 async def test_no_more_steps_run_at_once_than_there_are_threads(model):
     running, most = [], []
 
@@ -42,6 +44,7 @@ async def test_no_more_steps_run_at_once_than_there_are_threads(model):
     assert max(most) == 1
 
 
+@pytest.mark.verifies("REQ-INF-035")
 async def test_what_a_step_raises_reaches_its_caller(model):
     def step(_):
         raise ZeroDivisionError
@@ -50,6 +53,7 @@ async def test_what_a_step_raises_reaches_its_caller(model):
         await model.compute(step)
 
 
+@pytest.mark.verifies("REQ-INF-035")
 async def test_a_step_whose_caller_left_does_not_stop_the_next(model):
     held = threading.Event()
     left = asyncio.create_task(model.compute(lambda _: held.wait(60)))
@@ -64,6 +68,7 @@ async def test_an_input_of_another_shape_is_a_failed_inference(model):
         await model.compute(lambda run: run(np.zeros((1, 1, 8, 8), np.float32)))
 
 
+@pytest.mark.verifies("REQ-INF-015")
 @pytest.mark.parametrize("level", ["disabled", "basic", "extended", "all"])
 def test_the_golden_vectors_pass_at_every_optimisation_level(level):
     described = model_store.inspect([model_store.BUNDLED], RuntimeSettings(optimization=level))
@@ -78,6 +83,7 @@ def test_the_optimisation_level_is_part_of_the_runtime(model):
     assert other.runtime.optimization == "basic"
 
 
+@pytest.mark.verifies("REQ-INF-015")
 def test_bytes_without_the_cards_digest_never_reach_the_runtime(model):
     settings = RuntimeSettings()
     with inference_pool(settings) as pool, pytest.raises(ModelRejected, match="SHA-256"):

@@ -107,15 +107,18 @@ class TestTheBundledModel:
 
 
 class TestFinding:
+    @pytest.mark.verifies("REQ-INF-020")
     def test_a_name_alone_is_its_newest_version_by_number(self, folder):
         _copy(folder, "1.10.0")
         _copy(folder, "1.9.0")
         assert _load(folder).find(NAME).card.version == "1.10.0"
 
+    @pytest.mark.verifies("REQ-INF-020")
     def test_a_version_is_that_version(self, folder):
         _copy(folder, "1.10.0")
         assert _load(folder).find(f"{NAME}@{VERSION}").card.version == VERSION
 
+    @pytest.mark.verifies("REQ-INF-020")
     @pytest.mark.parametrize("wanted", ["other", f"{NAME}@9.9", "other@1.0.0"])
     def test_what_is_not_loaded_is_unknown(self, folder, wanted):
         with pytest.raises(ModelUnknown):
@@ -124,6 +127,7 @@ class TestFinding:
     def test_the_only_name_need_not_be_given(self, folder):
         assert _load(folder).find(None).card.name == NAME
 
+    @pytest.mark.verifies("REQ-INF-020")
     def test_among_several_names_one_must_be_given(self, folder):
         _add_other(folder)
         with pytest.raises(RequestInvalid):
@@ -146,6 +150,7 @@ class TestRefusing:
     def model(self, folder):
         return folder / NAME / VERSION
 
+    @pytest.mark.verifies("REQ-INF-015")
     def test_one_changed_bit_of_the_weights(self, folder, model):
         body = bytearray((model / "model.onnx").read_bytes())
         body[len(body) // 2] ^= 1
@@ -158,11 +163,13 @@ class TestRefusing:
         _set(model / "card.toml", "sha256", f'"{sha256(body).hexdigest()}"')
         assert "not an ONNX file, or cut short" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-017")
     def test_a_member_that_no_card_has(self, folder, model):
         _edit(model / "card.toml", "[input]\n", '[input]\ncolour = "grey"\n')
         assert "`colour`" in _refusal(folder)
         assert "$.input" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-017")
     @pytest.mark.parametrize(
         ("member", "value", "where"),
         [
@@ -181,6 +188,7 @@ class TestRefusing:
         _set(model / "card.toml", member, value)
         assert where in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-017")
     def test_a_card_that_is_no_toml(self, folder, model):
         (model / "card.toml").write_bytes(b"\xff")
         assert "card.toml" in _refusal(folder)
@@ -190,22 +198,27 @@ class TestRefusing:
         (model / file).unlink()
         assert file.rpartition("/")[2] in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-017")
     def test_a_folder_whose_name_is_not_the_cards(self, folder, model):
         model.rename(model.parent / "2.0.0")
         assert "NAME/VERSION" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-016")
     def test_another_calibration_than_the_golden_vectors_were_made_with(self, folder, model):
         _set(model / "card.toml", "bias", "3.0")
         assert "golden vector" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-016")
     def test_another_window_than_the_golden_vectors_were_made_with(self, folder, model):
         _set(model / "card.toml", "center", "140.0")
         assert "golden vector" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-016")
     def test_a_golden_decision_that_differs(self, folder, model):
         _edit(model / "golden" / "golden.toml", 'decision = "positive"', 'decision = "negative"')
         assert "decision" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-016")
     def test_a_golden_logit_that_differs(self, folder, model):
         _set(model / "golden" / "golden.toml", "logit", "0.0")
         assert "logit" in _refusal(folder)
@@ -226,10 +239,12 @@ class TestRefusing:
         (model / "golden" / "golden.toml").write_text('format = "medai.golden/1"\nvectors = []\n', "utf-8")
         assert "$.vectors" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-019")
     def test_an_input_of_another_name(self, folder, model):
         _set(model / "card.toml", "tensor", '"pixels"')
         assert "pixels" in _refusal(folder)
 
+    @pytest.mark.verifies("REQ-INF-019")
     def test_an_input_of_another_size(self, folder, model):
         _set(model / "card.toml", "rows", "128")
         assert "its input is" in _refusal(folder)

@@ -15,6 +15,7 @@ from audit.errors import (
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.verifies("REQ-LED-017")
 async def test_the_first_record_has_index_zero_and_starts_the_chain_from_its_origin(ledger, entries):
     ids, bodies = entries.sent(entries.genesis())
     answer = await ledger.store.append(0, ids, bodies)
@@ -51,6 +52,7 @@ async def test_a_genesis_among_other_records_is_that_batch_s_fault(begun, entrie
         await begun.store.append(1, *entries.sent(entries.request(), entries.genesis()))
 
 
+@pytest.mark.verifies("REQ-LED-017")
 async def test_an_answer_holds_the_frontiers_and_the_chain_that_the_records_give(begun, entries):
     head = await begun.reader.head()
     for count in (1, 2, 3, 250, 7):
@@ -66,6 +68,7 @@ async def test_an_answer_holds_the_frontiers_and_the_chain_that_the_records_give
         assert (head.size, head.frontier, head.chain) == (answer.first + count, answer.after, answer.chain)
 
 
+@pytest.mark.verifies("REQ-LED-017")
 async def test_what_others_wrote_since_is_given_back(begun, entries):
     others = entries.batch(5)
     await begun.store.append(1, *others)
@@ -96,6 +99,7 @@ async def test_a_ledger_shorter_than_the_caller_knows_is_a_fork(begun, entries):
     assert (await begun.reader.head()).size == 1
 
 
+@pytest.mark.verifies("REQ-LED-017")
 async def test_the_same_batch_again_gets_the_same_answer_and_writes_nothing(begun, entries):
     batch = entries.batch(3)
     first = await begun.store.append(1, *batch)
@@ -117,6 +121,7 @@ async def test_a_retry_by_a_caller_that_knows_more_gets_the_original_s_place_and
     assert (again.before, again.after, again.chain) == (first.before, first.after, first.chain)
 
 
+@pytest.mark.verifies("REQ-LED-017")
 @pytest.mark.parametrize(
     "change",
     [
@@ -156,6 +161,7 @@ async def test_the_same_id_twice_in_a_batch_is_refused(begun, entries):
         await begun.store.append(1, ids * 2, bodies * 2)
 
 
+@pytest.mark.verifies("REQ-LED-017")
 @pytest.mark.parametrize(
     "body",
     [

@@ -30,9 +30,10 @@ async def test_a_record_is_given_back_with_the_bytes_that_were_sent(begun, entri
     assert stored.leaf_hash == merkle.leaf_hash(bodies[0])
 
 
-async def test_a_record_that_is_not_there_is_not_found(begun):
+@pytest.mark.parametrize("index", [1, 2**63 - 1, 2**63, 10**30])
+async def test_a_record_that_is_not_there_is_not_found(begun, index):
     with pytest.raises(NotFound):
-        await begun.reader.record(1)
+        await begun.reader.record(index)
 
 
 async def test_the_state_is_known_where_a_batch_ended_and_nowhere_else(filled):

@@ -13,6 +13,7 @@ from service import cli
 from service import settings as service_settings
 from service.errors import ServiceError
 from service.http import problems
+from traceability.errors import TraceError
 
 VARIABLE = re.compile(r"\bMEDAI_[A-Z][A-Z0-9_]*[A-Z0-9]\b")
 ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
@@ -67,6 +68,7 @@ def test_the_readme_gives_every_service_setting_its_default_and_its_bounds(readm
     [
         (audit_settings.PREFIX, audit_settings.LedgerSettings),
         (audit_settings.PUBLISH_PREFIX, audit_settings.PublishSettings),
+        (audit_settings.WATCH_PREFIX, audit_settings.WatchSettings),
         (witness_settings.PREFIX, witness_settings.WitnessSettings),
     ],
 )
@@ -82,13 +84,13 @@ def test_the_readme_gives_every_setting_of_the_ledger_and_the_witness_its_defaul
     assert [row for row in rows if row not in readme] == []
 
 
-@pytest.mark.parametrize("root", [AuditError, ServiceError, SbomError])
+@pytest.mark.parametrize("root", [AuditError, ServiceError, SbomError, TraceError])
 def test_no_two_errors_of_a_tree_share_a_code(root):
     codes = _codes(root)
     assert sorted({code for code in codes if codes.count(code) > 1}) == []
 
 
-@pytest.mark.parametrize("module", ["audit.errors", "service.errors", "sbom.errors"])
+@pytest.mark.parametrize("module", ["audit.errors", "service.errors", "sbom.errors", "traceability.errors"])
 def test_every_error_stands_in_the_tree_that_its_module_draws(module):
     errors = importlib.import_module(module)
     classes = {
@@ -103,13 +105,13 @@ def test_the_page_of_errors_names_every_problem_with_its_status_and_title(errors
 
 
 def test_the_page_of_errors_names_no_code_that_does_not_exist(errors_page):
-    known = {*problems.TABLE, *_codes(AuditError), *_codes(ServiceError), *_codes(SbomError)}
+    known = {*problems.TABLE, *_codes(AuditError), *_codes(ServiceError), *_codes(SbomError), *_codes(TraceError)}
     assert sorted(set(ROW.findall(errors_page)) - known) == []
 
 
 def test_the_page_of_errors_names_every_code_that_a_command_may_end_with(errors_page):
-    codes = {*_codes(AuditError), *_codes(ServiceError), *_codes(SbomError)}
-    roots = {AuditError.code, ServiceError.code, SbomError.code}
+    codes = {*_codes(AuditError), *_codes(ServiceError), *_codes(SbomError), *_codes(TraceError)}
+    roots = {AuditError.code, ServiceError.code, SbomError.code, TraceError.code}
     assert sorted(codes - roots - set(ROW.findall(errors_page))) == []
 
 

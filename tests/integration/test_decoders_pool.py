@@ -95,6 +95,7 @@ async def test_bytes_that_are_no_image_are_refused_and_the_child_stays(pool: Dec
     assert pool.pids() == before
 
 
+@pytest.mark.verifies("REQ-INF-032")
 async def test_a_child_killed_while_it_decodes_costs_its_request_alone(pool: DecoderPool) -> None:
     under_way = asyncio.create_task(decode(pool, slow_job()))
     await asyncio.sleep(0.02)
@@ -104,6 +105,7 @@ async def test_a_child_killed_while_it_decodes_costs_its_request_alone(pool: Dec
     assert np.array_equal(await decode(pool, job(phantom())), phantom())
 
 
+@pytest.mark.verifies("REQ-INF-032")
 async def test_a_child_killed_while_idle_costs_one_request_at_most(pool: DecoderPool) -> None:
     os.kill(pool.pids()[0], signal.SIGKILL)
     with pytest.raises(DecodeFailed):
@@ -111,6 +113,7 @@ async def test_a_child_killed_while_idle_costs_one_request_at_most(pool: Decoder
     assert np.array_equal(await decode(pool, job(phantom())), phantom())
 
 
+@pytest.mark.verifies("REQ-INF-032")
 async def test_a_job_beyond_its_deadline_is_refused_and_its_child_replaced(pool: DecoderPool) -> None:
     before = pool.pids()
     with pytest.raises(DecodeFailed):
@@ -120,6 +123,7 @@ async def test_a_job_beyond_its_deadline_is_refused_and_its_child_replaced(pool:
     assert np.array_equal(await decode(pool, job(phantom())), phantom())
 
 
+@pytest.mark.verifies("REQ-INF-032")
 async def test_a_job_beyond_its_cpu_time_is_refused() -> None:
     pool = DecoderPool(PoolSettings(workers=1, cpu_seconds=1))
     await pool.start()
@@ -130,6 +134,7 @@ async def test_a_job_beyond_its_cpu_time_is_refused() -> None:
     await pool.close()
 
 
+@pytest.mark.verifies("REQ-INF-032")
 async def test_a_job_that_needs_more_memory_than_allowed_is_refused_and_the_next_one_decoded(
     pool: DecoderPool,
 ) -> None:
@@ -159,6 +164,7 @@ async def test_a_cancelled_request_leaves_the_pool_usable(pool: DecoderPool) -> 
     assert np.array_equal(await decode(pool, job(phantom())), phantom())
 
 
+@pytest.mark.verifies("REQ-SEC-017")
 async def test_a_child_inherits_no_descriptor_but_its_pipes(pool: DecoderPool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.set_inheritable(True)

@@ -25,7 +25,7 @@ PATIENT = msgspec.structs.replace(QUICK, connect_timeout_ms=300, statement_timeo
 """Callers wait until the fault has passed."""
 HURRIED = msgspec.structs.replace(PATIENT, append_deadline_ms=1_500)
 """Callers are refused while it lasts."""
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 SLOTS = 100
 """PostgreSQL's max_connections unless it is set; a few of them are for the superuser."""
 

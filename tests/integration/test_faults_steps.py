@@ -17,6 +17,8 @@ from tests.system.faults.log import QUICK, WHOLE, Account, Log
 from tests.system.faults.proxy import Proxy
 from tests.system.faults.stations import LIMIT_S, POLL_S, STATIONS, Station, held, waiting
 
+PAUSE_S = 2.0
+"""Longer than a statement may take, and than the client's own patience besides."""
 SETTINGS = msgspec.structs.replace(QUICK, statement_timeout_ms=600, lock_timeout_ms=400)
 
 
@@ -47,23 +49,17 @@ class Stepped:
 
     async def struck(self, station: Station, fault: "Fault") -> tuple[bool, Account]:
         """Whether `fault` at `station` had somebody told of a record that was not to be told yet; and the account."""
+        self.cluster = await asyncio.to_thread(embedded.start, self.home)  # whatever became of it in the last test
         async with held(station, self.cluster.admin_url):
+            noticed = self.log.events.codes.count("unavailable")
             appending = asyncio.create_task(self.log.append(self.ledger, station.records))
-            backend = await waiting(self.cluster.admin_url)
-            felt = asyncio.create_task(self.felt())
-            await fault(self, backend)
-            await asyncio.wait((felt, appending), return_when=asyncio.FIRST_COMPLETED)
-            felt.cancel()
+            await fault(self, await waiting(self.cluster.admin_url))
+            async with asyncio.timeout(LIMIT_S):
+                while not appending.done() and self.log.events.codes.count("unavailable") == noticed:
+                    await asyncio.sleep(POLL_S)
             told_early = station.is_committed and appending.done()
         await appending
         return told_early, await self.log.account()
-
-    async def felt(self) -> None:
-        """Returns once the ledger has noticed one more time that records cannot be taken."""
-        noticed = self.log.events.codes.count("unavailable")
-        async with asyncio.timeout(LIMIT_S):
-            while self.log.events.codes.count("unavailable") == noticed:
-                await asyncio.sleep(POLL_S)
 
 
 Fault = Callable[[Stepped, int], Awaitable[None]]
@@ -97,7 +93,7 @@ async def pause_the_database(stepped: Stepped, backend: int) -> None:
     database = processes.tree(stepped.cluster.pid)
     processes.send(SIGSTOP, database)
     try:
-        await stepped.felt()
+        await asyncio.sleep(PAUSE_S)
     finally:
         processes.send(SIGCONT, database)
 

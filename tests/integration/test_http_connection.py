@@ -56,6 +56,7 @@ async def _flood(writer, piece):
         pass
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 @pytest.mark.parametrize(
     ("begin", "piece"),
     [
@@ -79,6 +80,7 @@ def test_what_is_kept_of_a_head_is_bounded(begin, piece):
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 def test_a_head_beyond_the_bound_is_refused_also_where_it_comes_at_once():
     async def scenario():
         async with listening() as (reader, writer, refused):
@@ -102,6 +104,7 @@ def test_a_body_is_no_part_of_the_head():
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 @pytest.mark.parametrize("begin", [b"", b"GET /", START], ids=["nothing", "a request line", "a header"])
 def test_a_head_that_does_not_come_ends_the_connection(begin):
     async def scenario():
@@ -121,6 +124,7 @@ def test_a_second_head_that_does_not_come_ends_the_connection_too():
     asyncio.run(scenario())
 
 
+@pytest.mark.verifies("REQ-SEC-015")
 def test_a_slow_body_is_no_late_head():
     async def scenario():
         async with listening(head_timeout_ms=100) as (reader, writer, _):
@@ -128,5 +132,49 @@ def test_a_slow_body_is_no_late_head():
             await asyncio.sleep(0.3)
             writer.write(b"a")
             assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200 ")
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def _crowd(writer, count):
+    """So many more connections to the server of `writer`, which say nothing; those that it closed by itself."""
+    made = [await asyncio.open_connection(*writer.get_extra_info("peername")) for _ in range(count)]
+    try:
+        ends = [asyncio.create_task(reader.read(1)) for reader, _ in made]
+        await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        yield ends
+    finally:
+        for end, (_, opened) in zip(ends, made, strict=True):
+            end.cancel()
+            opened.close()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+def test_a_connection_that_there_is_no_room_for_is_closed_unread_and_counted():
+    async def scenario():
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, refused), _crowd(writer, 12) as ends:
+            await asyncio.wait_for(_all_but(ends, 3), 5)
+            assert len(refused) == 9
+
+    asyncio.run(scenario())
+
+
+async def _all_but(ends, count):
+    """Until all but so many have ended."""
+    while sum(not end.done() for end in ends) > count:
+        await asyncio.sleep(0.01)
+
+
+def test_a_full_house_of_one_address_does_not_keep_another_out():
+    async def scenario():
+        shared = listening(max_connections=9, caller_share_percent=50)
+        async with shared as (_, writer, _refused), _crowd(writer, 12):
+            target = writer.get_extra_info("peername")
+            reader, other = await asyncio.open_connection(*target, local_addr=("127.0.0.2", 0))
+            other.write(START + b"Content-Length: 3\r\n\r\nabc")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)).endswith(b" 200 OK\r\n")
+            other.close()
 
     asyncio.run(scenario())

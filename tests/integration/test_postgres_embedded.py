@@ -46,6 +46,7 @@ def status(pid: int, name: str) -> list[str]:
     return next(line.split()[1:] for line in lines if line.startswith(f"{name}:"))
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_starting_twice_gives_the_same_server(home, running):
     assert embedded.start(home) == running
 
@@ -93,6 +94,7 @@ def test_the_first_of_two_users_to_leave_does_not_stop_the_server(home):
         assert embedded.running(home) is not None
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_the_last_user_to_leave_stops_the_server(home):
     with embedded.using(home), embedded.using(home) as cluster:
         assert answers(cluster)
@@ -108,6 +110,7 @@ def test_a_server_that_a_killed_user_left_behind_is_stopped_by_the_next(home):
     assert embedded.running(home) is None
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_what_was_written_is_there_after_a_stop_and_a_start(home, running):
     with psycopg.connect(running.admin_url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
@@ -117,6 +120,7 @@ def test_what_was_written_is_there_after_a_stop_and_a_start(home, running):
         connection.execute("DROP TABLE kept")
 
 
+@pytest.mark.verifies("REQ-DEP-010")
 def test_it_starts_again_after_it_was_killed(home, running):
     os.kill(running.pid, signal.SIGKILL)
     again = embedded.start(home)

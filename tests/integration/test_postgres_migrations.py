@@ -46,6 +46,7 @@ def test_upgrading_brings_an_empty_database_to_the_newest_revision(bare):
     assert "ledger" in schemas(bare.admin_url)
 
 
+@pytest.mark.verifies("REQ-DEP-008")
 def test_upgrading_again_changes_nothing(database, entries):
     append(database.writer_url, *entries.sent(entries.genesis()))
     migrate.upgrade(database.admin_url)
@@ -66,6 +67,7 @@ def test_downgrading_keeps_the_roles_for_other_databases(bare):
     assert roles == ["ledger_owner", "ledger_pruner", "ledger_reader", "ledger_writer"]
 
 
+@pytest.mark.verifies("REQ-DEP-008")
 def test_downgrading_is_refused_while_there_is_a_record(database, entries):
     append(database.writer_url, *entries.sent(entries.genesis()))
     with pytest.raises(LedgerExists):
@@ -80,6 +82,7 @@ def test_the_schema_can_be_made_again_after_it_was_removed(bare, entries):
     append(bare.writer_url, *entries.sent(entries.genesis()))
 
 
+@pytest.mark.verifies("REQ-DEP-008")
 def test_several_upgrades_at_once_do_the_work_once(bare):
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(migrate.upgrade, bare.admin_url) for _ in range(4)]:

@@ -58,6 +58,7 @@ async def size_of(cluster: Cluster) -> int:
     return head.size
 
 
+@pytest.mark.verifies("REQ-DEP-015")
 async def test_without_a_server_every_call_says_unavailable(store, fragile, entries):
     embedded.stop(fragile)
     with pytest.raises(LedgerUnavailable):
@@ -92,6 +93,7 @@ async def test_a_verification_whose_connection_is_ended_says_unavailable(server,
     await reader.close()
 
 
+@pytest.mark.verifies("REQ-DEP-015")
 async def test_a_server_that_is_back_is_used_at_the_next_call(store, fragile, entries):
     size = (await store.ready()).size
     embedded.stop(fragile)
@@ -108,6 +110,7 @@ async def test_a_restart_between_two_calls_goes_unnoticed(store, fragile, entrie
     assert (await store.append(size, *entries.batch(1))).first == size
 
 
+@pytest.mark.verifies("REQ-LED-027")
 async def test_what_was_acknowledged_before_a_kill_is_there_after_it(store, server, fragile, entries):
     size = (await store.ready()).size
     ids, bodies = entries.batch(3)
@@ -129,6 +132,7 @@ async def test_an_append_that_waits_too_long_for_its_turn_says_unavailable(store
     assert (await store.append(size, *entries.batch(1))).first == size
 
 
+@pytest.mark.verifies("REQ-DEP-015")
 async def test_a_server_that_no_longer_answers_is_given_up(store, server, entries):
     size = (await store.ready()).size
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
@@ -174,6 +178,7 @@ async def test_a_cancelled_call_leaves_the_store_usable(store, server, entries):
     assert (await store.append(size, *entries.batch(1))).first == size
 
 
+@pytest.mark.verifies("REQ-DEP-015")
 async def test_a_database_that_takes_no_writes_is_unavailable(store, server, entries):
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE medai_writer SET default_transaction_read_only = on")
@@ -250,6 +255,7 @@ class Wire:
         writer.close()
 
 
+@pytest.mark.verifies("REQ-LED-027")
 async def test_a_commit_whose_answer_was_lost_is_found_by_trying_the_batch_again(server, entries, tmp_path_factory):
     folder = tmp_path_factory.mktemp("w")
     async with Wire(folder, server.secrets.socket_folder) as wire:

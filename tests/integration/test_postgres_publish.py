@@ -110,6 +110,18 @@ def test_what_witnesses_cosigned_is_served_by_every_process(told, witness):
     told(test)
 
 
+def test_what_met_a_policy_once_is_not_served_for_ever_once_no_witness_is_asked_for_any_more(told):
+    async def test(log):
+        lease = await log.store.lease(NAME, uuid4(), A_MINUTE_MS)
+        await log.store.cosign(lease, cosigned(attested=True))
+        asked, unasked = log.reader, PostgresReader(log.database.reader_url, serves="signed")
+        log.opened.append(unasked)
+        signed = await asked.signed()
+        assert (await asked.checkpoint(), await unasked.checkpoint()) == ((1, b"cosigned"), signed)
+
+    told(test)
+
+
 def test_of_several_processes_one_leads(told, witness):
     async def test(log):
         watched = Watched()

@@ -53,6 +53,13 @@ async def test_a_closed_log_takes_no_checkpoint(store, database):
 
 
 @pytest.mark.anyio
+async def test_a_closed_log_is_not_ready_for_anybody(store, database):
+    closing.close(database.admin_url, SUCCESSOR)
+    with pytest.raises(LogClosed):
+        await store.ready()
+
+
+@pytest.mark.anyio
 async def test_a_closed_log_can_be_read_to_its_end(store, database):
     closing.close(database.admin_url, SUCCESSOR)
     reader = PostgresReader(database.reader_url)
@@ -244,8 +251,9 @@ def test_a_receipt_that_survived_still_comes_out_of_the_old_database(recovered, 
     assert done.returncode == 0
 
 
-def test_the_service_does_not_start_on_the_old_database_afterwards(recovered):
-    assert recovered.medai("serve", "--port", "0", "--internal-port", "0").returncode == 2
+def test_the_service_does_not_start_on_the_old_database_afterwards_and_says_who_continues_it(recovered):
+    done = recovered.medai("serve", "--port", "0", "--internal-port", "0")
+    assert (done.returncode, SUCCESSOR in done.stderr) == (2, True)
 
 
 def test_a_process_that_kept_the_old_key_cannot_go_on_in_the_old_database(recovered, entries):

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from audit import genesis, key_chain, rotation, signing, succession
+from audit import genesis, key_chain, note, rotation, signing, succession
 from audit.acceptance import genesis_of
 from audit.clock import SystemClock
 from audit.keyring import KeyFiles
@@ -165,3 +165,18 @@ def test_the_policy_that_is_printed_takes_receipts_of_both_keys(fleet, tmp_path)
     receipt.write_text(fleet.medai("audit", "record", "0", "--receipt").stdout)
     done = fleet.medai("audit", "verify", "--receipt", str(receipt), "--policy", str(policy))
     assert (done.returncode, rotation.shown(fleet.first) in done.stdout) == (0, True)
+
+
+def test_a_receipt_is_held_to_the_sizes_of_the_key_that_signed_it(fleet, tmp_path):
+    """A policy alone takes any key of the history at any size."""
+    old = fleet.keys.held()[0]
+    fleet.medai("ledger", "rotate-key")
+    fleet.medai("ledger", "rotate-key")
+    chain, receipt, forged = tmp_path / "keys.json", tmp_path / "receipt", tmp_path / "forged"
+    fleet.medai("audit", "key", "--chain", str(chain))
+    receipt.write_text(fleet.medai("audit", "record", "2", "--receipt").stdout)
+    head, _, signed = receipt.read_text().partition("\n\n")
+    forged.write_text(f"{head}\n\n{note.sign(note.split(signed)[0], (old,))}")
+    words = ("--chain", str(chain), "--key", str(fleet.first))
+    codes = [fleet.medai("audit", "verify", "--receipt", str(one), *words).returncode for one in (receipt, forged)]
+    assert codes == [0, 1]

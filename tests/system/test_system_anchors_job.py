@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.system.anchored import World
 
 pytestmark = pytest.mark.system
 
-EXIT_ALTERED, EXIT_UNATTESTED = 1, 3
+EXIT_ALTERED, EXIT_USAGE, EXIT_UNATTESTED = 1, 2, 3
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,31 @@ def test_it_says_what_it_did(world):
 
 def test_afterwards_receipts_can_be_upgraded(world):
     assert world.server.medai("audit", "proof", "0").returncode == 0
+
+
+@pytest.fixture
+def without_the_folder(world):
+    """The folder of anchors is elsewhere meanwhile."""
+    folder = world.server.home / "anchors"
+    folder.rename(folder.with_name("elsewhere"))
+    yield
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.with_name("elsewhere").rename(folder)
+
+
+def test_the_whole_ledger_verifies_by_the_container_alone(world, without_the_folder):
+    done = world.server.medai("audit", "verify")
+    assert (done.returncode, "valid up to the anchor" in done.stdout) == (0, True)
+
+
+def test_a_ledger_is_not_verified_by_a_container_without_a_policy(world):
+    world.storage.container_policy = False
+    try:
+        done = world.server.medai("audit", "verify")
+    finally:
+        world.storage.container_policy = True
+    assert (done.returncode, "no immutability policy" in done.stderr) == (EXIT_USAGE, True)
 
 
 def test_without_the_container_it_says_so_and_does_the_rest(world):

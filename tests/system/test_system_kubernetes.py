@@ -1,4 +1,4 @@
-"""The manifests as `kubectl kustomize` writes them: known kinds, restricted pods, and what each piece promises."""
+"""The manifests as `kubectl kustomize` writes them: known kinds, the restricted standard, each piece's promise."""
 
 import json
 import re
@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from itertools import pairwise
 
-import jsonschema  # type: ignore[import-untyped]  # it carries no types
+import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
-import yaml  # type: ignore[import-untyped]  # it carries no types
+import yaml
 
 from audit import settings as ledger_settings
 from service import settings as service_settings
@@ -118,7 +118,9 @@ def test_an_unknown_field_of_a_known_kind_fails(repository):
 
 def test_the_version_that_is_held_to_is_the_clusters(repository):
     variables = (repository / "terraform" / "variables.tf").read_text("utf-8")
-    assert re.findall(r'variable "kubernetes_version" \{[^}]*?default\s+= "([^"]+)"', variables) == [VERSION]
+    found = re.search(r'variable "kubernetes_version" \{.*?default\s+= "([^"]+)"', variables, re.DOTALL)
+    assert found is not None
+    assert found[1] == VERSION
 
 
 def test_every_object_is_in_the_namespace(objects):
@@ -210,7 +212,7 @@ def test_every_image_is_named_by_digest_and_none_can_be_pulled_yet(objects):
     assert {each["image"] for _, each in containers(objects)} == {f"medaiflowacr.azurecr.io/medai-flow@{NOWHERE}"}
 
 
-def test_every_setting_that_is_given_exists(objects):
+def test_every_setting_of_the_manifests_is_one_that_the_service_reads(objects):
     known = service_settings.VARIABLES | ledger_settings.VARIABLES
     named = {name for _, each in containers(objects) for name in told({"env": each.get("env", ())})}
     assert {name for name in named if name.startswith("MEDAI_")} - known == set()

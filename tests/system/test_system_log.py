@@ -19,7 +19,8 @@ SIGNED_WITHIN_S = 10.0
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory) -> Iterator[Server]:
     """Two workers that have some hundred records behind them, all signed."""
-    settings = {"MEDAI_PEER_RATE_PER_S": "1000000", "MEDAI_PEER_BURST": "1000000"}
+    names = ("PEER_RATE_PER_S", "PEER_BURST", "ANSWERS_PER_MINUTE", "ANSWERS_PER_MINUTE_TOTAL")
+    settings = {f"MEDAI_{name}": "1000000" for name in names}  # each request is a record of its own
     with serving(tmp_path_factory.mktemp("logged") / "home", settings=settings) as running:
         with running.client(None) as caller:
             for _ in range(RECORDS):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # it carries no types
+import yaml
 
 pytestmark = pytest.mark.system
 
@@ -49,7 +49,7 @@ def test_workflows_have_the_form_that_github_takes(folder):
     assert done.returncode == 0, done.stdout
 
 
-def test_zizmor_finds_nothing_to_say(folder):
+def test_zizmor_finds_nothing_in_the_workflows(folder):
     beside = Path(sys.executable).with_name("zizmor")  # a program, not a module
     done = subprocess.run(
         [beside, "--offline", "--no-progress", str(folder)], capture_output=True, text=True, timeout=120
@@ -133,7 +133,7 @@ def test_a_release_is_verified_before_the_cloud_is_entered(workflows):
     assert verified < next(at for at, run in enumerate(runs) if run.startswith("azure/login@"))
 
 
-def test_production_needs_two_approvals(workflows):
+def test_production_needs_approvals_of_people(workflows):
     assert workflows["deploy"]["jobs"]["production"]["with"]["approvals"] == 2
 
 

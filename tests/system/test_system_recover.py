@@ -149,3 +149,10 @@ def test_the_policy_that_is_printed_lists_both_logs(story):
 def test_the_embedded_server_keeps_the_old_log_s_database(story):
     with embedded.using(story.server.home) as cluster:
         assert cluster.database == "medai_2"
+
+
+def test_no_log_is_closed_while_the_service_runs(story):
+    story.server.start()
+    done = story.server.medai("audit", "recover", "--even-without-loss")
+    assert (done.returncode, "`medai serve` runs here" in done.stderr) == (2, True)
+    assert story.server.stop() == 0

@@ -17,11 +17,13 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @given(VALUES)
 def test_decoding_gives_back_what_was_encoded(value):
     assert canonical.decode(canonical.encode(value)) == value
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @given(VALUES)
 def test_the_encoding_is_the_one_that_the_standard_library_writes(value):
     expected = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -45,6 +47,7 @@ def test_indented_bytes_of_a_composed_value_are_not_canonical(value):
         canonical.decode(body)
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @given(st.binary(max_size=40))
 def test_bytes_that_are_accepted_are_those_that_would_be_written(body):
     try:
@@ -155,12 +158,14 @@ NEVER = {
 }
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @pytest.mark.parametrize("body", NEVER.values(), ids=NEVER)
 def test_decode_refuses_what_no_value_encodes_to(body):
     with pytest.raises(Malformed):
         canonical.decode(body)
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @pytest.mark.parametrize("body", NEVER.values(), ids=NEVER)
 def test_parse_refuses_what_has_no_canonical_encoding(body):
     with pytest.raises(Malformed):
@@ -180,6 +185,7 @@ LAYOUT = {
 }
 
 
+@pytest.mark.verifies("REQ-LED-007")
 @pytest.mark.parametrize("body", LAYOUT.values(), ids=LAYOUT)
 def test_decode_refuses_a_second_form_of_a_value(body):
     with pytest.raises(Malformed):

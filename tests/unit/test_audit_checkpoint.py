@@ -20,11 +20,13 @@ CHECKPOINTS = st.builds(
 EXAMPLE = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 
 
+@pytest.mark.verifies("REQ-LED-026")
 def test_the_example_of_the_specification_is_read():
     found = checkpoint.parse(EXAMPLE)
     assert (found.origin, found.size, found.root[:2]) == ("example.com/behind-the-sofa", 20_852_163, b"\x0a\xc5")
 
 
+@pytest.mark.verifies("REQ-LED-026")
 @given(CHECKPOINTS)
 def test_what_is_written_is_read_back(made):
     assert checkpoint.parse(checkpoint.format(made)) == made
@@ -77,12 +79,14 @@ BROKEN = {
 }
 
 
+@pytest.mark.verifies("REQ-LED-026")
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 def test_what_is_not_a_checkpoint_is_refused(text):
     with pytest.raises(Malformed):
         checkpoint.parse(text)
 
 
+@pytest.mark.verifies("REQ-LED-026")
 @pytest.mark.parametrize(
     "made",
     [

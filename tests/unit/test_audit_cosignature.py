@@ -1,5 +1,6 @@
 import base64
 import hashlib
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -150,7 +151,7 @@ def test_a_cosignature_of_any_other_length_is_refused(cosigner):
 @BOTH
 @pytest.mark.parametrize("member, value", [("origin", "other.example"), ("size", 20852164), ("root", b"r" * 32)])
 def test_a_cosignature_is_of_one_origin_size_and_root(cosigner, member, value):
-    stated = {"origin": "example.com/behind-the-sofa", "size": 20852163, "root": b"q" * 32}
+    stated: dict[str, Any] = {"origin": "example.com/behind-the-sofa", "size": 20852163, "root": b"q" * 32}
     signed = cosigner.cosign(checkpoint.format(Checkpoint(**stated)), TIME_S).signature
     with pytest.raises(SignatureInvalid):
         cosigner.verifier.verify(checkpoint.format(Checkpoint(**{**stated, member: value})).encode(), signed)

@@ -24,6 +24,7 @@ async def proved(world, folder, entries):
     )  # fmt: skip
     await ledger.start()
     world.running.append(ledger)
+    assert second is not None
     return (await ledger.append(entries.request())).proof, second.verifier
 
 

@@ -30,12 +30,14 @@ def leaves(value, path=()):
         yield path
 
 
+@pytest.mark.verifies("REQ-AUD-001")
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_a_mutation_is_judged_as_its_folder_says(path):
     found = CHECKS[path.parts[-3]](path.read_bytes(), POLICY)
     assert f"exit-{found.exit_code}" == path.parts[-2]
 
 
+@pytest.mark.verifies("REQ-AUD-001", "REQ-AUD-004")
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_the_stand_alone_verifier_judges_a_mutation_as_its_folder_says(path, capsys):
     assert f"exit-{verifier.main(['--key', KEY, str(path)])}" == path.parts[-2]
@@ -46,6 +48,7 @@ def test_the_vectors_hold_every_verdict_on_both_artefacts():
     assert found == {f"{kind}/exit-{code}" for kind in CHECKS for code in (0, 1, 3)}
 
 
+@pytest.mark.verifies("REQ-AUD-001")
 def test_no_single_changed_character_of_a_receipt_is_valid_to_either_verifier(log, capsys):
     for at, char in enumerate(log.proof):
         changed = log.proof[:at] + ("A" if char != "A" else "B") + log.proof[at + 1 :]
@@ -62,6 +65,7 @@ def test_no_changed_line_before_the_signatures_is_more_than_broken(log):
         assert (at, evidence.check_receipt("\n".join(lines), log.policy).exit_code) == (at, 1)
 
 
+@pytest.mark.verifies("REQ-AUD-002")
 @given(data=st.data())
 def test_no_changed_value_of_an_answer_is_valid_to_either_verifier(log, data):
     answer = json.loads(json.dumps(log.answer))
@@ -78,6 +82,7 @@ def test_no_changed_value_of_an_answer_is_valid_to_either_verifier(log, data):
     assert (evidence.check_answer(body, log.policy).exit_code, theirs) == (1, 1)
 
 
+@pytest.mark.verifies("REQ-AUD-005")
 def test_a_valid_receipt_says_by_whom_it_is_signed_and_that_nobody_witnessed_it(log):
     found = evidence.check_receipt(log.proof, log.policy)
     key_id = log.signer.verifier.key_hash.hex()
@@ -92,32 +97,38 @@ def test_a_valid_answer_is_said_to_be_the_recorded_one(log):
     )
 
 
+@pytest.mark.verifies("REQ-AUD-002")
 def test_an_altered_answer_is_told_with_what_it_says_and_what_was_recorded(log):
     answer = {**log.answer, "finding": {**log.answer["finding"], "decision": "negative"}}
     found = evidence.check_answer(json.dumps(answer).encode(), log.policy)
     assert found.words == ("altered or broken: answer: finding.decision is 'negative', the record proves 'positive'")
 
 
+@pytest.mark.verifies("REQ-AUD-005")
 def test_the_steps_that_were_passed_are_told_before_the_one_that_failed(log):
     answer = {**log.answer, "latency_ms": 1}
     assert len(evidence.check_answer(json.dumps(answer).encode(), log.policy).steps) == 6
 
 
+@pytest.mark.verifies("REQ-AUD-004")
 def test_a_quorum_that_is_not_met_is_unattested(log):
     witness = receipt.Witness(name="W", key=cosignature.Cosigner("witness.example", b"w" * 32).verifier)
     policy = Policy(logs=(log.signer.verifier,), witnesses=(witness,), quorum=witness)
     assert evidence.check_receipt(log.proof, policy).exit_code == 3
 
 
+@pytest.mark.verifies("REQ-AUD-004")
 def test_a_broken_receipt_is_broken_even_where_nobody_vouches_for_it(log):
     assert evidence.check_receipt(log.proof.replace("index 5\n", "index 6\n"), Policy(logs=())).exit_code == 1
 
 
+@pytest.mark.verifies("REQ-AUD-004")
 def test_an_altered_answer_is_altered_even_where_nobody_vouches_for_it(log):
     answer = json.dumps({**log.answer, "latency_ms": 1}).encode()
     assert evidence.check_answer(answer, Policy(logs=())).exit_code == 1
 
 
+@pytest.mark.verifies("REQ-AUD-004")
 def test_a_policy_with_one_key_twice_cannot_be_obeyed(log):
     policy = Policy(logs=(log.signer.verifier, log.signer.verifier))
     assert evidence.check_receipt(log.proof, policy).exit_code == 2
@@ -128,6 +139,7 @@ def test_an_answer_without_a_window_or_frame_matches_a_record_that_leaves_them_o
     assert evidence.check_answer(json.dumps(log.answer).encode(), log.policy).exit_code == 0
 
 
+@pytest.mark.verifies("REQ-AUD-002")
 def test_an_answer_that_abstained_matches_its_record(make_log, prediction, answer):
     answer["finding"] = {"decision": "abstain", "label": None, "reasons": ["blank_image"]}
     entry = replace(

@@ -39,16 +39,19 @@ def as_json(finding):
     return {name: getattr(finding, name) for name in finding.__struct_fields__} | {"reasons": list(finding.reasons)}
 
 
+@pytest.mark.verifies("REQ-AUD-003")
 @given(CONTRACTS, st.floats(width=32))
 def test_every_finding_that_the_service_can_make_is_admitted(contract, logit):
     found = interpret.finding(np.array([logit], dtype=np.float32), contract)
     assert verdicts(as_json(found)) == (3, 3)
 
 
+@pytest.mark.verifies("REQ-AUD-003")
 def test_an_abstention_before_the_model_ran_is_admitted():
     assert verdicts(as_json(interpret.abstain("blank_image"))) == (3, 3)
 
 
+@pytest.mark.verifies("REQ-AUD-003")
 @given(
     st.fixed_dictionaries(
         {
@@ -65,6 +68,7 @@ def test_both_verifiers_admit_the_same_findings(finding):
     assert ours == theirs
 
 
+@pytest.mark.verifies("REQ-AUD-003")
 @pytest.mark.parametrize("member, value", [("status", 500), ("route", "/health"), ("method", "GET")])
 def test_the_member_that_no_released_finding_has_is_named(member, value):
     recorded = canonical.decode(record.encode(a_prediction(an_answer()))) | {member: value}

@@ -55,10 +55,12 @@ def node(height, index):
     return naive_root(index + 1 << height, index << height)
 
 
+@pytest.mark.verifies("REQ-LED-008")
 def test_a_leaf_is_hashed_as_rfc_6962_says():
     assert merkle.leaf_hash(b"abc") == hashlib.sha256(b"\x00abc").digest()
 
 
+@pytest.mark.verifies("REQ-LED-008")
 def test_a_node_is_hashed_as_rfc_6962_says():
     assert merkle.node_hash(b"l" * 32, b"r" * 32) == hashlib.sha256(b"\x01" + b"l" * 32 + b"r" * 32).digest()
 
@@ -100,6 +102,7 @@ def test_a_frontier_that_does_not_fit_its_size_is_refused(call):
         call(3, (b"\x00" * 32,))
 
 
+@pytest.mark.verifies("REQ-LED-008")
 @pytest.mark.parametrize("first", range(40))
 def test_every_path_of_every_batch_is_that_of_the_recursive_definition(first):
     frontier = merkle.extend(0, (), LEAVES[:first])
@@ -109,6 +112,7 @@ def test_every_path_of_every_batch_is_that_of_the_recursive_definition(first):
             assert tree.path(index) == naive_path(index, size)
 
 
+@pytest.mark.verifies("REQ-LED-008")
 @pytest.mark.parametrize("first", [0, 1, 31, 63, 64, 65, 96])
 def test_a_batch_ends_at_the_root_and_frontier_of_the_whole_tree(first):
     frontier = merkle.extend(0, (), LEAVES[:first])
@@ -160,6 +164,7 @@ def test_a_consistency_path_asks_for_what_it_said_it_needs(old, new):
     assert sorted(asked) == sorted(known)
 
 
+@pytest.mark.verifies("REQ-AUD-008")
 @pytest.mark.parametrize("size", range(1, 40))
 def test_every_record_of_a_tree_is_verified(size):
     root = naive_root(size)
@@ -167,6 +172,7 @@ def test_every_record_of_a_tree_is_verified(size):
         merkle.verify_inclusion(LEAVES[index], index, size, naive_path(index, size), root)
 
 
+@pytest.mark.verifies("REQ-AUD-009")
 @pytest.mark.parametrize("new", range(40))
 def test_every_tree_is_consistent_with_every_earlier_one(new):
     for old in range(new + 1):
@@ -174,6 +180,7 @@ def test_every_tree_is_consistent_with_every_earlier_one(new):
         merkle.verify_consistency(old, naive_root(old), new, naive_root(new), path)
 
 
+@pytest.mark.verifies("REQ-AUD-008")
 def test_a_record_is_included_under_no_other_index_or_size_of_its_shape():
     size, index = 13, 5
     path, root = naive_path(index, size), naive_root(size)
@@ -213,6 +220,7 @@ INCLUSION = {
 }
 
 
+@pytest.mark.verifies("REQ-AUD-008")
 @pytest.mark.parametrize("mutate", INCLUSION.values(), ids=INCLUSION)
 def test_a_mutated_inclusion_proof_is_refused(mutate):
     case = {
@@ -226,6 +234,7 @@ def test_a_mutated_inclusion_proof_is_refused(mutate):
         merkle.verify_inclusion(**mutate(case))
 
 
+@pytest.mark.verifies("REQ-AUD-008")
 @given(st.integers(0, 12), st.integers(0, 3), st.integers(0, 255))
 def test_an_inclusion_path_with_any_bit_flipped_is_refused(index, position, bit):
     path = list(naive_path(index, 13))
@@ -262,6 +271,7 @@ CONSISTENCY = {
 }
 
 
+@pytest.mark.verifies("REQ-AUD-009")
 @pytest.mark.parametrize("mutate", CONSISTENCY.values(), ids=CONSISTENCY)
 def test_a_mutated_consistency_proof_is_refused(mutate):
     case = {
@@ -275,6 +285,7 @@ def test_a_mutated_consistency_proof_is_refused(mutate):
         merkle.verify_consistency(**mutate(case))
 
 
+@pytest.mark.verifies("REQ-AUD-009")
 @given(st.integers(1, 12), st.integers(0, 4), st.integers(0, 255))
 def test_a_consistency_path_with_any_bit_flipped_is_refused(old, position, bit):
     path = list(naive_proof(old, 13))

@@ -1,5 +1,6 @@
 """Whatever is handed to a public function, it answers with an error of `audit.errors`, and never passes by accident."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -197,3 +198,20 @@ def test_a_path_of_another_length_than_the_largest_tree_s_is_refused(length):
 def test_the_root_of_no_tree_has_another_length(root):
     with pytest.raises(ConsistencyInvalid):
         merkle.verify_consistency(0, merkle.EMPTY_ROOT, 2, root, [])
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (merkle.root, ["leaf_hashes"]),
+        (merkle.verify_inclusion, ["leaf_hash", "index", "size", "path", "root"]),
+        (merkle.verify_consistency, ["old_size", "old_root", "new_size", "new_root", "path"]),
+        (note.open, ["text", "verifiers"]),
+        (note.sign, ["text", "signers"]),
+        (note.Verifier.parse, ["vkey"]),
+        (receipt.verify, ["proof", "policy"]),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", None),
+)
+def test_what_others_test_suites_call_keeps_the_names_that_were_promised(function, names):
+    assert list(inspect.signature(function).parameters) == names

@@ -73,6 +73,7 @@ def test_published_verifier_keys_that_are_wrong_are_refused(published):
             note.Verifier.parse(key)
 
 
+@pytest.mark.verifies("REQ-LED-026")
 def test_published_texts_are_signed_byte_for_byte(published):
     for case in published("sign_cases.json"):
         if "skey" in case and "want" in case:
@@ -142,12 +143,14 @@ def test_a_signing_key_does_not_show_its_secret_by_accident():
     assert base64.b64encode(b"a" * 32).decode()[:20] not in repr(ALICE) + str(ALICE)
 
 
+@pytest.mark.verifies("REQ-AUD-010")
 @given(st.lists(TEXTS, min_size=1, max_size=5))
 def test_every_text_that_is_signed_is_opened(lines):
     text = "\n".join(lines) + "\n"
     assert note.open(note.sign(text, [ALICE, BOB]), [ALICE.verifier]).text == text
 
 
+@pytest.mark.verifies("REQ-AUD-010")
 def test_all_known_signers_are_named_once():
     found = note.open(SIGNED + LINE, [ALICE.verifier])
     assert [one.name for one in found.verified] == [ALICE.name]
@@ -157,6 +160,7 @@ def test_bytes_and_text_are_opened_alike():
     assert note.open(SIGNED.encode(), [ALICE.verifier]) == note.open(SIGNED, [ALICE.verifier])
 
 
+@pytest.mark.verifies("REQ-AUD-010")
 def test_a_key_with_a_known_name_and_another_id_is_unknown():
     other = note.Signer.generate(ALICE.name, b"c" * 32)
     found = note.open(note.sign(TEXT, [other, ALICE]), [ALICE.verifier])
@@ -180,6 +184,7 @@ def test_one_bad_signature_by_a_known_key_rejects_a_note_that_another_signed():
         note.open(SIGNED + bad, [ALICE.verifier, BOB.verifier])
 
 
+@pytest.mark.verifies("REQ-AUD-010")
 def test_a_second_signature_by_a_known_key_is_verified_as_well():
     bad = line(ALICE.name, ALICE.verifier.key_hash, b"s" * 64)
     with pytest.raises(SignatureInvalid):
@@ -200,6 +205,7 @@ def test_a_signature_whose_s_is_not_reduced_is_refused():
         note.open(TEXT + "\n" + line(ALICE.name, ALICE.verifier.key_hash, raised), [ALICE.verifier])
 
 
+@pytest.mark.verifies("REQ-AUD-010")
 def test_a_changed_text_is_refused():
     with pytest.raises(SignatureInvalid):
         note.open(SIGNED.replace("a text", "a test"), [ALICE.verifier])

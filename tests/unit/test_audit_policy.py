@@ -200,3 +200,36 @@ def test_a_quorum_of_a_witness_that_is_not_known_cannot_be_obeyed(log: Log):
     stranger = Witness(name="A", key=W1.verifier)
     with pytest.raises(SettingInvalid):
         receipt.open_checkpoint(log.checkpoint, Policy(logs=(log.signer.verifier,), quorum=stranger))
+
+
+A = Witness(name="A", key=W1.verifier)
+B = Witness(name="B", key=W2.verifier)
+
+
+def group(threshold, *members):
+    return Group(name="G", threshold=threshold, members=members)
+
+
+@pytest.mark.parametrize(
+    "quorum",
+    [
+        pytest.param(group(0, A), id="a threshold of none, which nobody would meet"),
+        pytest.param(group(-1, A), id="a threshold below none"),
+        pytest.param(group(0), id="all of no members"),
+        pytest.param(group(1, group(0, A)), id="a threshold of none within a group"),
+        pytest.param(group(3, A, B), id="more than there are"),
+        pytest.param(group(2, group(1, A), group(1, A)), id="a witness that counts in two groups"),
+        pytest.param(group("1", A), id="a threshold as text"),
+        pytest.param(group(1, "A"), id="a member that is a name"),
+        pytest.param(Group(name="G", threshold=1, members=None), id="no members"),  # type: ignore[arg-type]  # what a caller without types gives
+    ],
+)
+def test_a_quorum_that_no_file_could_state_cannot_be_obeyed(log: Log, quorum):
+    with pytest.raises(SettingInvalid):
+        receipt.open_checkpoint(log.checkpoint, Policy(logs=(log.signer.verifier,), witnesses=(A, B), quorum=quorum))
+
+
+@pytest.mark.parametrize("text", [None, 7, ["log"], "log \ud800\n"], ids=repr)
+def test_what_is_no_text_is_no_policy(text):
+    with pytest.raises(Malformed):
+        policy.parse(text)

@@ -34,11 +34,13 @@ def published(third_party_vectors):
     return json.loads((third_party_vectors / "c2sp-tlog-proof" / "cases.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.verifies("REQ-LED-012")
 def test_published_proofs_are_written_byte_for_byte(published):
     for case in published["marshal"]:
         assert receipt.format(_receipt_of(case)) == case["want"]
 
 
+@pytest.mark.verifies("REQ-LED-012")
 def test_published_proofs_are_read(published):
     for case in published["marshal"]:
         assert receipt.parse(case["want"]) == _receipt_of(case)
@@ -59,6 +61,7 @@ def _receipt_of(case):
     )
 
 
+@pytest.mark.verifies("REQ-LED-012")
 @given(RECEIPTS)
 def test_what_is_written_is_read_back(made):
     assert receipt.parse(receipt.format(made)) == made

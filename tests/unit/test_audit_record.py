@@ -37,17 +37,20 @@ def longest(info, pattern=None):
     return 2 + (6 if "[^" in pattern or "\\[" in pattern else 1) * info.max_length
 
 
+@pytest.mark.verifies("REQ-LED-006")
 @given(RECORDS)
 def test_every_record_of_the_schema_is_read_back(entry):
     assert record.decode(record.encode(entry)) == entry
 
 
+@pytest.mark.verifies("REQ-LED-006")
 @given(RECORDS)
 def test_every_record_is_canonical_json(entry):
     body = record.encode(entry)
     assert canonical.encode(canonical.decode(body)) == body
 
 
+@pytest.mark.verifies("REQ-LED-006")
 @given(RECORDS, st.data())
 def test_bytes_that_are_accepted_after_a_change_are_those_that_would_be_written(entry, data):
     # The oracle is the encoder: whatever decode lets pass must be exactly what encode makes of it.
@@ -146,6 +149,7 @@ SECOND_FORMS = {
 }
 
 
+@pytest.mark.verifies("REQ-LED-006")
 @pytest.mark.parametrize("mutate", SECOND_FORMS.values(), ids=SECOND_FORMS)
 def test_bytes_that_the_encoder_would_not_make_are_refused(prediction, mutate):
     body = record.encode(prediction)
@@ -154,6 +158,7 @@ def test_bytes_that_the_encoder_would_not_make_are_refused(prediction, mutate):
         record.decode(mutate(body))
 
 
+@pytest.mark.verifies("REQ-LED-006")
 @pytest.mark.parametrize(
     "change",
     [

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit import verifier
+from tests import audit_vectors_policies
 
 SOURCE = Path(verifier.__file__)
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
@@ -63,11 +64,13 @@ def test_the_file_imports_the_standard_library_only():
     assert named <= sys.stdlib_module_names
 
 
+@pytest.mark.verifies("REQ-AUD-011")
 @pytest.mark.parametrize("secret, public, message, signature", RFC_8032)
 def test_the_signatures_of_rfc_8032_verify(secret, public, message, signature):
     assert verifier.ed25519_verify(bytes.fromhex(public), bytes.fromhex(message), bytes.fromhex(signature))
 
 
+@pytest.mark.verifies("REQ-AUD-011")
 @settings(max_examples=25)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=40), st.integers(0, 511))
 def test_a_signature_verifies_and_with_one_bit_flipped_does_not(seed, message, bit):
@@ -79,12 +82,14 @@ def test_a_signature_verifies_and_with_one_bit_flipped_does_not(seed, message, b
     assert found == [True, False]
 
 
+@pytest.mark.verifies("REQ-AUD-011")
 @settings(max_examples=50)
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64))
 def test_arbitrary_keys_and_signatures_are_judged_as_openssl_does(public, signature):
     assert verifier.ed25519_verify(public, b"message", signature) is _openssl(public, b"message", signature)
 
 
+@pytest.mark.verifies("REQ-AUD-011")
 @pytest.mark.parametrize("added", [verifier.L, 2 * verifier.L])
 def test_a_signature_whose_s_is_not_reduced_does_not_verify(added):
     _, public, message, signature = (bytes.fromhex(text) for text in RFC_8032[1])
@@ -92,6 +97,7 @@ def test_a_signature_whose_s_is_not_reduced_does_not_verify(added):
     assert not verifier.ed25519_verify(public, message, signature[:32] + raised.to_bytes(32, "little"))
 
 
+@pytest.mark.verifies("REQ-AUD-011")
 @pytest.mark.parametrize("length", [0, 63, 65])
 def test_a_signature_of_another_length_does_not_verify(length):
     assert not verifier.ed25519_verify(bytes.fromhex(RFC_8032[0][1]), b"", bytes(length))
@@ -156,6 +162,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path, capsys):
     assert verifier.main(["--key", KEY, str(large)]) == 2
 
 
+@pytest.mark.verifies("REQ-AUD-005")
 def test_one_of_several_keys_suffices(capsys):
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     assert verifier.main(["--key", other, "--key", KEY, str(RECEIPT)]) == 0
@@ -189,12 +196,14 @@ def test_a_policy_that_names_no_log_is_used_with_a_key(tmp_path, capsys):
     assert verifier.main(["--policy", str(policy), "--key", KEY, str(receipt)]) == 0
 
 
+@pytest.mark.verifies("REQ-AUD-017")
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_arbitrary_bytes_are_broken_and_never_a_traceback(artefact):
     assert verifier.judge(artefact, TRUSTED)[0] == 1
 
 
+@pytest.mark.verifies("REQ-AUD-017")
 @given(data=st.data())
 def test_a_receipt_with_arbitrary_bytes_inside_is_never_valid_and_never_a_traceback(data):
     body = bytearray(RECEIPT.read_bytes())
@@ -203,6 +212,7 @@ def test_a_receipt_with_arbitrary_bytes_inside_is_never_valid_and_never_a_traceb
     assert verifier.judge(bytes(body), TRUSTED)[0] != 0
 
 
+@pytest.mark.verifies("REQ-AUD-017")
 def test_what_is_judged_cannot_write_to_the_terminal(capsys):
     verifier.say("\x1b[2Jwiped \N{EM DASH}")
     assert capsys.readouterr().out == "\\x1b[2Jwiped \\u2014\n"
@@ -221,3 +231,10 @@ def _openssl(public, message, signature):
     except InvalidSignature:
         return False
     return True
+
+
+def test_the_log_s_key_is_no_witness_of_the_log(tmp_path):
+    key = audit_vectors_policies.LOG_ML_DSA
+    policy = tmp_path / "policy"
+    policy.write_text(f"witness W {key}\nquorum W\n", encoding="utf-8")
+    assert verifier.main(["--policy", str(policy), "--key", str(key), str(RECEIPT)]) == verifier.USAGE

@@ -93,11 +93,13 @@ def test_both_have_the_same_limit_of_a_record():
     assert verifier.MAX_RECORD_BYTES == record.MAX_RECORD_BYTES
 
 
+@pytest.mark.verifies("REQ-AUD-006")
 @given(RECORDS)
 def test_every_record_that_can_be_written_is_in_the_schema_of_the_verifier(entry):
     assert verifier.check_record(record.encode(entry)) == entry.__struct_config__.tag
 
 
+@pytest.mark.verifies("REQ-AUD-006")
 @given(RECORDS, st.data())
 def test_a_record_with_one_value_replaced_is_taken_by_both_or_by_neither(entry, data):
     value = canonical.decode(record.encode(entry))
@@ -106,6 +108,7 @@ def test_a_record_with_one_value_replaced_is_taken_by_both_or_by_neither(entry, 
     assert is_taken(verifier.check_record, body, verifier.Broken) is is_taken(record.decode, body, Malformed)
 
 
+@pytest.mark.verifies("REQ-AUD-006")
 @given(RECORDS, st.data())
 def test_a_record_with_one_string_lengthened_is_taken_by_both_or_by_neither(entry, data):
     value = canonical.decode(record.encode(entry))
@@ -115,6 +118,7 @@ def test_a_record_with_one_string_lengthened_is_taken_by_both_or_by_neither(entr
     assert is_taken(verifier.check_record, body, verifier.Broken) is is_taken(record.decode, body, Malformed)
 
 
+@pytest.mark.verifies("REQ-AUD-006")
 @given(RECORDS, st.data())
 def test_a_record_with_one_member_removed_is_taken_by_both_or_by_neither(entry, data):
     value = canonical.decode(record.encode(entry))
@@ -123,6 +127,7 @@ def test_a_record_with_one_member_removed_is_taken_by_both_or_by_neither(entry, 
     assert is_taken(verifier.check_record, body, verifier.Broken) is is_taken(record.decode, body, Malformed)
 
 
+@pytest.mark.verifies("REQ-AUD-006")
 def test_a_member_at_fault_is_named_and_its_value_is_not_repeated(prediction):
     value = canonical.decode(record.encode(prediction))
     body = canonical.encode(changed(value, ("finding", "label"), lambda old: "Doe, Jane"))

@@ -1,6 +1,6 @@
 """What brings secrets from the vault's volume into a pod: whole, for the service alone, again when they change."""
 
-import runpy
+import importlib.util
 import stat
 import subprocess
 import sys
@@ -15,7 +15,12 @@ def script(repository):
 
 @pytest.fixture
 def bring(script):
-    return runpy.run_path(str(script))["bring"]
+    spec = importlib.util.spec_from_file_location("bring_secrets", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.bring
 
 
 @pytest.fixture

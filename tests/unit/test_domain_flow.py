@@ -105,20 +105,24 @@ async def infer(picture=None, *, logit=3.0, card=None, media_type="application/d
 
 
 class TestAFinding:
+    @pytest.mark.verifies("REQ-INF-001")
     @pytest.mark.parametrize(("logit", "decision"), [(3.0, "positive"), (-3.0, "negative"), (0.0, "abstain")])
     async def test_it_follows_the_models_logit(self, logit, decision):
         prediction, _, _ = await infer(logit=logit)
         assert prediction.finding.decision == decision
 
+    @pytest.mark.verifies("REQ-INF-021")
     async def test_it_names_the_bytes_that_were_received(self):
         prediction, _, _ = await infer()
         assert prediction.input_sha256 == sha256(b"the bytes").hexdigest()
 
+    @pytest.mark.verifies("REQ-INF-021")
     async def test_it_names_the_model_and_what_ran_it(self):
         prediction, _, _ = await infer()
         named = (prediction.model.name, prediction.model.version, prediction.model.sha256, prediction.runtime)
         assert named == ("demo", "1.2", "a" * 64, RUNTIME)
 
+    @pytest.mark.verifies("REQ-INF-022")
     async def test_it_carries_the_cards_notice(self):
         prediction, _, _ = await infer()
         assert prediction.intended_use == "Not for clinical use. Tests."
@@ -127,10 +131,12 @@ class TestAFinding:
         prediction, _, _ = await infer()
         assert (prediction.window.source, prediction.window.width_milli) == ("card", 400_000)
 
+    @pytest.mark.verifies("REQ-INF-021")
     async def test_it_keeps_the_frame_and_the_size_of_the_image(self):
         prediction, _, _ = await infer(a_slice(SCENE[:20], frame=2, frames=3), frame=2)
         assert (prediction.rows, prediction.columns, prediction.frame) == (20, 32, 2)
 
+    @pytest.mark.verifies("REQ-INF-005")
     async def test_the_model_is_given_one_input_of_the_cards_shape(self):
         _, fake, _ = await infer()
         assert [(batch.shape, batch.dtype) for batch in fake.batches] == [((1, 1, 16, 16), np.float32)]
@@ -141,16 +147,19 @@ class TestAFinding:
 
 
 class TestIntendedUse:
+    @pytest.mark.verifies("REQ-INF-008")
     @pytest.mark.parametrize("modality", ["MR", None, "ct"])
     async def test_a_modality_that_the_card_does_not_admit_is_refused(self, modality):
         with pytest.raises(IntendedUse):
             await infer(a_slice(modality=modality))
 
+    @pytest.mark.verifies("REQ-INF-008")
     async def test_the_refusal_does_not_repeat_the_files_modality(self):
         with pytest.raises(IntendedUse) as refused:
             await infer(a_slice(modality="MUSTERMANN"))
         assert "MUSTERMANN" not in str(refused.value)
 
+    @pytest.mark.verifies("REQ-INF-008")
     @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
     async def test_a_rendered_image_is_refused_where_the_card_says_so(self, media_type):
         with pytest.raises(IntendedUse):
@@ -163,21 +172,25 @@ class TestIntendedUse:
         with pytest.raises(IntendedUse):
             await flow.infer(request, decoder=decoder, models=models, limits=LIMITS)
 
+    @pytest.mark.verifies("REQ-INF-008")
     async def test_a_rendered_image_needs_no_modality(self):
         picture = a_slice((SCENE - SCENE.min()).astype(np.uint16), modality=None, media_type="image/png", bits_stored=9)
         prediction, _, _ = await infer(picture, media_type="image/png")
         assert prediction.finding.decision == "positive"
 
+    @pytest.mark.verifies("REQ-INF-008")
     async def test_colour_is_refused_by_a_grey_card(self):
         with pytest.raises(IntendedUse):
             await infer(a_slice(np.zeros((32, 32, 3), np.uint8), photometric="RGB"))
 
+    @pytest.mark.verifies("REQ-INF-008")
     async def test_grey_is_refused_by_a_colour_card(self):
         with pytest.raises(IntendedUse):
             await infer(card=a_card(color="rgb"))
 
 
 class TestAbstaining:
+    @pytest.mark.verifies("REQ-INF-005")
     @pytest.mark.parametrize(
         ("stored", "reason"),
         [
@@ -190,19 +203,23 @@ class TestAbstaining:
         prediction, _, _ = await infer(a_slice(stored))
         assert (prediction.finding.decision, prediction.finding.reasons) == ("abstain", (reason,))
 
+    @pytest.mark.verifies("REQ-INF-005")
     async def test_an_image_that_fails_the_gate_is_not_shown_to_the_model(self):
         _, fake, _ = await infer(a_slice(np.zeros((32, 32), np.int16)))
         assert fake.batches == []
 
+    @pytest.mark.verifies("REQ-INF-005")
     async def test_an_image_that_fails_the_gate_has_no_probability(self):
         prediction, _, _ = await infer(a_slice(np.zeros((32, 32), np.int16)))
         assert prediction.finding.probability_ppm is None
 
+    @pytest.mark.verifies("REQ-INF-005")
     @pytest.mark.parametrize("slope", [float("nan"), float("inf"), 1e300])
     async def test_an_input_that_is_not_finite_is_never_a_finding(self, slope):
         prediction, fake, _ = await infer(a_slice(rescale_slope=slope))
         assert (prediction.finding.reasons, fake.batches) == (("non_finite_input",), [])
 
+    @pytest.mark.verifies("REQ-INF-005", "REQ-INF-007")
     async def test_a_window_in_units_is_not_laid_on_values_without_them(self):
         prediction, fake, _ = await infer(a_slice(units_known=False))
         assert (prediction.finding.decision, prediction.finding.reasons) == ("abstain", ("units_unknown",))
@@ -212,11 +229,13 @@ class TestAbstaining:
         prediction, _, _ = await infer(a_slice(units_known=False, voi_window=Window(center=30.0, width=300.0)))
         assert (prediction.window.source, prediction.window.width_milli) == ("file_window", 300_000)
 
+    @pytest.mark.verifies("REQ-INF-007")
     async def test_a_card_without_a_window_needs_no_units(self):
         picture = a_slice(units_known=False, voi_window=Window(center=30.0, width=400.0))
         prediction, _, _ = await infer(picture, card=a_card(window=None))
         assert prediction.finding.decision == "positive"
 
+    @pytest.mark.verifies("REQ-INF-005")
     @pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
     async def test_an_output_that_is_not_finite_is_never_a_finding(self, logit):
         prediction, _, _ = await infer(logit=logit)
@@ -245,6 +264,7 @@ class TestQuality:
     def measured(self, levels):
         return quality.measure(levels, levels, a_card())
 
+    @pytest.mark.verifies("REQ-INF-006")
     @given(LEVELS)
     def test_both_figures_are_shares_of_a_million(self, levels):
         report = self.measured(levels)
@@ -258,17 +278,21 @@ class TestQuality:
         assert abs(inverted.contrast_ppm - one.contrast_ppm) <= 1
         assert one.clipped_ppm <= inverted.clipped_ppm + other.clipped_ppm
 
+    @pytest.mark.verifies("REQ-INF-006")
     def test_contrast_is_the_standard_deviation(self):
         levels = np.repeat(np.array([0.25, 0.75], np.float32), 128).reshape(1, 16, 16)
         assert self.measured(levels).contrast_ppm == 250_000
 
+    @pytest.mark.verifies("REQ-INF-006")
     def test_clipped_counts_both_ends(self):
         levels = np.repeat(np.array([0.0, 0.5, 0.6, 1.0], np.float32), 64).reshape(1, 16, 16)
         assert self.measured(levels).clipped_ppm == 500_000
 
+    @pytest.mark.verifies("REQ-INF-006")
     def test_every_reason_that_holds_is_given(self):
         assert self.measured(np.zeros((1, 2, 2), np.float32)).reasons == ("too_small", "blank_image", "clipped_image")
 
+    @pytest.mark.verifies("REQ-INF-006")
     def test_a_passed_image_has_no_reasons(self):
         grey = preprocess.grey_levels(a_slice(), a_card().input)
         assert self.measured(grey.levels).passed

@@ -61,6 +61,7 @@ def lut_item(table, first_mapped, bits):
 
 
 class TestAgainstPydicom:
+    @pytest.mark.verifies("REQ-INF-011")
     @given(
         PIXELS, WINDOWS.filter(lambda each: each.width >= 8), st.sampled_from([0.5, 1.0, 2.0]), st.integers(-1024, 1024)
     )
@@ -74,12 +75,14 @@ class TestAgainstPydicom:
         # float32 has steps of 2^-11 at 4096: over a window of 8 that is less than 1e-4 of its range.
         assert np.allclose(got, expected, atol=1e-4)
 
+    @pytest.mark.verifies("REQ-INF-011")
     @given(PIXELS, st.floats(-1000, 1000).map(round))
     def test_a_linear_window_of_width_1_is_pydicoms_step(self, stored, center):
         file = dataset(WindowCenter=center, WindowWidth=1)
         expected = (apply_windowing(apply_modality_lut(stored, file), file) + 2048) / 4095
         assert np.array_equal(levels(stored, voi_window=Window(center=float(center), width=1.0)), expected)
 
+    @pytest.mark.verifies("REQ-INF-011")
     @given(PIXELS, st.lists(st.integers(0, 4095), min_size=2, max_size=64), st.integers(-100, 100))
     def test_a_voi_table_is_pydicoms(self, stored, table, first):
         file = dataset(VOILUTSequence=[lut_item(table, first, 12)])
@@ -87,6 +90,7 @@ class TestAgainstPydicom:
         got = levels(stored, voi_lut=LookupTable(first_mapped=first, bits=12, table=np.array(table, np.uint16)))
         assert np.allclose(got, expected, atol=1e-6)
 
+    @pytest.mark.verifies("REQ-INF-012")
     @given(PIXELS, st.lists(st.integers(0, 65535), min_size=2, max_size=64), st.integers(-100, 100))
     def test_a_modality_table_is_pydicoms(self, stored, table, first):
         file = dataset(ModalityLUTSequence=[lut_item(table, first, 16)])
@@ -94,6 +98,7 @@ class TestAgainstPydicom:
         got = levels(stored, modality_lut=LookupTable(first_mapped=first, bits=16, table=np.array(table, np.uint16)))
         assert np.allclose(got, expected, atol=1e-6)
 
+    @pytest.mark.verifies("REQ-INF-012")
     @given(PIXELS, st.floats(0.1, 4), st.floats(-2000, 2000))
     def test_a_ct_rescale_under_the_cards_window_is_pydicoms(self, stored, slope, intercept):
         file = dataset(slope=slope, intercept=intercept, WindowCenter=40, WindowWidth=400)
@@ -104,32 +109,38 @@ class TestAgainstPydicom:
 
 
 class TestWindows:
+    @pytest.mark.verifies("REQ-INF-011")
     def test_linear_maps_the_ends_that_the_standard_names(self):
         # PS3.3 C.11.2.1.2.1: with c = 2048 and w = 4096, 0 is the last black and 4095 the first white.
         got = levels(np.array([[0, 4095]], np.int16), voi_window=Window(center=2048.0, width=4096.0), bits_stored=16)
         assert got.tolist() == [[0.0, 1.0]]
 
+    @pytest.mark.verifies("REQ-INF-013")
     @given(PIXELS, WINDOWS)
     def test_levels_are_within_0_and_1(self, stored, window):
         got = levels(stored, voi_window=window)
         assert 0 <= got.min() <= got.max() <= 1
 
+    @pytest.mark.verifies("REQ-INF-013")
     @given(PIXELS, WINDOWS)
     def test_a_greater_value_is_never_darker(self, stored, window):
         flat = np.sort(stored, axis=None)[np.newaxis]
         assert (np.diff(levels(flat, voi_window=window)[0]) >= 0).all()
 
+    @pytest.mark.verifies("REQ-INF-013")
     @given(PIXELS, WINDOWS)
     def test_monochrome1_is_the_inverse(self, stored, window):
         upright = levels(stored, voi_window=window)
         turned = levels(stored, voi_window=window, photometric="MONOCHROME1")
         assert np.array_equal(turned, 1 - upright)
 
+    @pytest.mark.verifies("REQ-INF-013")
     @given(PIXELS, WINDOWS, st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e6, 1e6))
     def test_nothing_but_finite_levels_comes_out(self, stored, window, slope, intercept):
         got = levels(stored, voi_window=window, rescale_slope=slope, rescale_intercept=intercept)
         assert np.isfinite(got).all()
 
+    @pytest.mark.verifies("REQ-INF-012", "REQ-INF-013")
     @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize("member", ["rescale_slope", "rescale_intercept"])
     @pytest.mark.parametrize(
@@ -139,6 +150,7 @@ class TestWindows:
         picture = image(np.ones((2, 2), np.int16), voi_window=window, **{member: wrong})
         assert not preprocess.grey_levels(picture, contract()).finite
 
+    @pytest.mark.verifies("REQ-INF-012")
     @pytest.mark.parametrize("wrong", [math.nan, math.inf])
     def test_a_rescale_that_is_not_finite_is_marked_before_a_table(self, wrong):
         table = LookupTable(first_mapped=0, bits=8, table=np.arange(4, dtype=np.uint8))
@@ -161,17 +173,21 @@ class TestWhoseWindow:
     def used(self, card=None, **members):
         return preprocess.grey_levels(image(np.ones((2, 2), np.uint8), **members), contract(card)).window
 
+    @pytest.mark.verifies("REQ-INF-010")
     def test_the_cards_comes_before_the_files(self):
         used = self.used(CardWindow(center=40.0, width=400.5), voi_window=self.FILE, voi_lut=self.TABLE)
         assert used == WindowUsed(source="card", center_milli=40_000, width_milli=400_500)
 
+    @pytest.mark.verifies("REQ-INF-010")
     def test_the_files_table_comes_before_the_files_window(self):
         assert self.used(voi_window=self.FILE, voi_lut=self.TABLE) == WindowUsed(source="file_lut")
 
+    @pytest.mark.verifies("REQ-INF-010")
     def test_the_files_window_comes_before_none(self):
         expected = WindowUsed(source="file_window", center_milli=10_000, width_milli=100_000)
         assert self.used(voi_window=self.FILE) == expected
 
+    @pytest.mark.verifies("REQ-INF-010")
     @pytest.mark.parametrize(
         "window",
         [
@@ -185,6 +201,7 @@ class TestWhoseWindow:
     def test_a_window_that_the_standard_forbids_is_taken_as_absent(self, window):
         assert self.used(voi_window=window) == WindowUsed(source="none")
 
+    @pytest.mark.verifies("REQ-INF-010")
     @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
     def test_a_rendered_image_uses_none(self, media_type):
         assert self.used(CardWindow(center=40.0, width=400.0), media_type=media_type) == WindowUsed(source="none")
@@ -224,6 +241,7 @@ SQUARES = hnp.arrays(
 
 
 class TestResize:
+    @pytest.mark.verifies("REQ-INF-014")
     @given(SQUARES, st.integers(1, 24), st.integers(1, 24))
     def test_no_level_leaves_the_range_of_its_image(self, picture, rows, columns):
         got = preprocess.resize(picture, rows, columns)
@@ -237,6 +255,7 @@ class TestResize:
     def test_the_same_size_is_the_same_image(self, picture):
         assert np.array_equal(preprocess.resize(picture, *picture.shape[1:]), picture)
 
+    @pytest.mark.verifies("REQ-INF-014")
     @given(SQUARES, st.integers(1, 20))
     def test_shrinking_keeps_the_mean(self, picture, size):
         rows, columns = min(size, picture.shape[1]), min(size, picture.shape[2])
@@ -248,24 +267,29 @@ class TestResize:
         expected = preprocess.resize(picture, 7, 5).transpose(0, 2, 1)
         assert np.allclose(preprocess.resize(turned, 5, 7), expected, atol=1e-6)
 
+    @pytest.mark.verifies("REQ-INF-014")
     def test_a_half_is_the_mean_of_each_four(self):
         picture = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
         assert preprocess.resize(picture, 2, 2).tolist() == [[[2.5, 4.5], [10.5, 12.5]]]
 
+    @pytest.mark.verifies("REQ-INF-014")
     def test_two_thirds_share_the_row_between(self):
         picture = np.array([[[0.0], [3.0], [6.0]]], np.float32)
         assert preprocess.resize(picture, 2, 1)[0, :, 0].tolist() == [1.0, 5.0]
 
+    @pytest.mark.verifies("REQ-INF-014")
     def test_growing_is_linear_between_centres_and_flat_beyond(self):
         picture = np.array([[[0.0], [1.0]]], np.float32)
         assert preprocess.resize(picture, 4, 1)[0, :, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
 
+    @pytest.mark.verifies("REQ-INF-014")
     def test_an_input_is_never_changed(self):
         picture = np.ones((1, 4, 4), np.float32)
         picture.flags.writeable = False
         preprocess.resize(picture, 3, 3)
 
 
+@pytest.mark.verifies("REQ-INF-034")
 def test_the_input_is_normalised_by_the_cards_mean_and_deviation():
     view = np.array([[[0.5, 0.75]]], np.float32)
     batch = preprocess.normalise(view, contract(mean=0.5, std=0.25))

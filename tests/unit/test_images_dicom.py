@@ -68,29 +68,35 @@ def test_rescale_and_window_are_taken() -> None:
     assert image.voi_window == Window(center=40.0, width=400.0)
 
 
+@pytest.mark.verifies("REQ-INF-007")
 def test_a_slice_with_slope_and_intercept_is_in_hounsfield_units() -> None:
     assert decoded(ct()).units_known
 
 
+@pytest.mark.verifies("REQ-INF-007")
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 def test_a_file_without_slope_or_intercept_does_not_say_its_units(keyword: str) -> None:
     assert not decoded(without(keyword)).units_known
 
 
+@pytest.mark.verifies("REQ-INF-007")
 @pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
 def test_an_empty_slope_or_intercept_says_nothing_of_units(keyword: str) -> None:
     assert not decoded(ct(**{keyword: None})).units_known
 
 
+@pytest.mark.verifies("REQ-INF-007")
 @pytest.mark.parametrize(("kind", "known"), [("HU", True), ("US", False), ("MGML", False), ("hu", False)])
 def test_a_slice_whose_rescale_type_is_another_is_not_in_hounsfield_units(kind: str, known: bool) -> None:
     assert decoded(ct(RescaleType=kind)).units_known == known
 
 
+@pytest.mark.verifies("REQ-INF-007")
 def test_of_other_modalities_any_rescale_says_the_units() -> None:
     assert decoded(ct(Modality="PT", RescaleType="US")).units_known
 
 
+@pytest.mark.verifies("REQ-INF-007")
 @pytest.mark.parametrize(("kind", "known"), [("HU", True), ("US", False), (None, False)])
 def test_a_modality_lut_says_the_units_by_its_type(kind: str | None, known: bool) -> None:
     item = table(np.arange(4096), 0, 16)
@@ -98,6 +104,7 @@ def test_a_modality_lut_says_the_units_by_its_type(kind: str | None, known: bool
     assert decoded(ct(ModalityLUTSequence=Sequence([item]))).units_known == known
 
 
+@pytest.mark.verifies("REQ-INF-030")
 def test_the_first_of_several_windows_is_taken() -> None:
     image = decoded(ct(WindowCenter=[50, 600], WindowWidth=[350, 2800]))
     assert image.voi_window == Window(center=50.0, width=350.0)
@@ -161,6 +168,7 @@ def test_a_lut_of_65536_entries_is_written_as_zero_entries() -> None:
     assert lut.table.size == 65536
 
 
+@pytest.mark.verifies("REQ-INF-030")
 def test_a_frames_own_functional_groups_stand_before_the_shared_ones() -> None:
     def group(intercept: int, center: int) -> Dataset:
         values, window, groups = Dataset(), Dataset(), Dataset()
@@ -178,6 +186,7 @@ def test_a_frames_own_functional_groups_stand_before_the_shared_ones() -> None:
     assert image.voi_window == Window(center=30.0, width=100.0)
 
 
+@pytest.mark.verifies("REQ-INF-030")
 def test_shared_functional_groups_stand_before_the_data_set() -> None:
     values, groups = Dataset(), Dataset()
     values.RescaleSlope, values.RescaleIntercept, values.RescaleType = "3", "5", "US"
@@ -187,6 +196,7 @@ def test_shared_functional_groups_stand_before_the_data_set() -> None:
     assert image.voi_window == Window(center=40.0, width=400.0)
 
 
+@pytest.mark.verifies("REQ-INF-009")
 def test_each_frame_of_several_is_its_own() -> None:
     body = native(stack(), LITTLE, bits=12)
     for frame in (1, 2, 3):
@@ -195,11 +205,13 @@ def test_each_frame_of_several_is_its_own() -> None:
         assert np.array_equal(image.stored, stack()[frame - 1, ..., 0])
 
 
+@pytest.mark.verifies("REQ-INF-009")
 def test_several_frames_without_a_choice_are_refused() -> None:
     with pytest.raises(FrameInvalid):
         decoded(native(stack(), LITTLE, bits=12))
 
 
+@pytest.mark.verifies("REQ-INF-009")
 @pytest.mark.parametrize("frame", [0, 4, -1])
 def test_a_frame_that_is_not_there_is_refused(frame: int) -> None:
     with pytest.raises(FrameInvalid):
@@ -213,28 +225,33 @@ def test_only_the_asked_frame_is_given_to_a_child() -> None:
     assert job.frame.rstrip(b"\0") == frames[1].rstrip(b"\0")
 
 
+@pytest.mark.verifies("REQ-INF-023")
 def test_signed_values_below_zero_keep_their_sign_where_bits_are_unused() -> None:
     pixels = phantom().astype(np.int16) - 1000
     body = native(pixels & 0x0FFF, LITTLE, bits=12, PixelRepresentation=1)
     assert np.array_equal(decoded(body).stored, pixels.astype("<i2") << 4 >> 4)
 
 
+@pytest.mark.verifies("REQ-INF-023")
 def test_unused_high_bits_are_removed() -> None:
     assert np.array_equal(decoded(native(phantom() | 0xF000, LITTLE, bits=12)).stored, phantom())
 
 
+@pytest.mark.verifies("REQ-INF-023")
 def test_big_endian_samples_come_out_in_little_endian() -> None:
     image = decoded(native(phantom(), uid.ExplicitVRBigEndian, bits=12))
     assert image.stored.dtype.str == "<u2"
     assert np.array_equal(image.stored, phantom())
 
 
+@pytest.mark.verifies("REQ-INF-023")
 def test_colour_by_plane_comes_out_by_pixel() -> None:
     planes = np.ascontiguousarray(colour().transpose(2, 0, 1))
     body = native(colour(), LITTLE, bits=8, PlanarConfiguration=1, PixelData=planes.tobytes())
     assert np.array_equal(decoded(body).stored, colour())
 
 
+@pytest.mark.verifies("REQ-INF-033")
 def test_equal_samples_have_equal_digests_whatever_the_encoding() -> None:
     digests = {
         decoded(native(phantom(), syntax, bits=12)).pixels_sha256 for syntax in (LITTLE, uid.ExplicitVRBigEndian)
@@ -255,11 +272,13 @@ def test_a_palette_comes_out_as_rgb() -> None:
     assert np.array_equal(image.stored, np.stack([pixels, 255 - pixels, pixels // 2], axis=-1))
 
 
+@pytest.mark.verifies("REQ-INF-029")
 def test_a_syntax_that_is_not_read_is_named() -> None:
     with pytest.raises(SyntaxUnsupported, match=r"1\.2\.840\.10008\.1\.2\.4\.51"):
         decoded(encapsulated([b"\xff\xd8\xff\xd9"], phantom(), uid.JPEGExtended12Bit, bits=12))
 
 
+@pytest.mark.verifies("REQ-INF-029")
 def test_a_syntax_that_nobody_knows_is_not_repeated() -> None:
     body = ct().replace(b"1.2.840.10008.1.2.1\0", b"1.2.3.4.5.6.7.8.9.1\0", 1)
     with pytest.raises(SyntaxUnsupported) as error:
@@ -267,6 +286,7 @@ def test_a_syntax_that_nobody_knows_is_not_repeated() -> None:
     assert "1.2.3.4" not in str(error.value)
 
 
+@pytest.mark.verifies("REQ-INF-029")
 def test_float_pixels_are_refused() -> None:
     ds = data_set(phantom(), bits=12)
     del ds.PixelData
@@ -275,17 +295,20 @@ def test_float_pixels_are_refused() -> None:
         decoded(part10(ds, LITTLE))
 
 
+@pytest.mark.verifies("REQ-INF-029")
 def test_a_file_without_pixels_is_refused() -> None:
     with pytest.raises(DecodeFailed, match="7FE0,0010"):
         decoded(without("PixelData"))
 
 
+@pytest.mark.verifies("REQ-INF-028")
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PixelRepresentation"])
 def test_a_header_without_an_essential_element_is_refused(keyword: str) -> None:
     with pytest.raises(DecodeFailed):
         decoded(without(keyword))
 
 
+@pytest.mark.verifies("REQ-INF-028")
 @pytest.mark.parametrize(
     "elements",
     [
@@ -306,31 +329,37 @@ def test_a_header_that_contradicts_itself_is_refused(elements: dict[str, object]
         decoded(ct(**elements))
 
 
+@pytest.mark.verifies("REQ-INF-028")
 def test_pixels_shorter_than_the_header_says_are_refused() -> None:
     with pytest.raises(DecodeFailed, match="shorter"):
         decoded(ct(Rows=25))
 
 
+@pytest.mark.verifies("REQ-INF-027")
 def test_more_pixels_than_the_limit_are_refused() -> None:
     with pytest.raises(ImageTooLarge):
         decoded(ct(), limits=structs.replace(LIMITS, max_pixels=24 * 31 - 1))
 
 
+@pytest.mark.verifies("REQ-INF-027")
 def test_as_many_pixels_as_the_limit_are_decoded() -> None:
     assert decoded(ct(), limits=structs.replace(LIMITS, max_pixels=24 * 31)).stored.size == 24 * 31
 
 
+@pytest.mark.verifies("REQ-INF-027")
 def test_more_frames_than_the_limit_are_refused() -> None:
     with pytest.raises(ImageTooLarge):
         decoded(native(stack(), LITTLE, bits=12), 1, structs.replace(LIMITS, max_frames=2))
 
 
+@pytest.mark.verifies("REQ-INF-025")
 def test_a_compressed_frame_that_claims_another_size_is_refused() -> None:
     body = encapsulated([codestream(phantom(64, 64), uid.JPEG2000, bits=12)], phantom(), uid.JPEG2000, bits=12)
     with pytest.raises(DecodeFailed, match="size"):
         compressed_frame(read_header(body, None, LIMITS))
 
 
+@pytest.mark.verifies("REQ-INF-025")
 def test_an_rle_frame_with_too_few_segments_is_refused() -> None:
     body = encapsulated([codestream(phantom(bits=8), uid.RLELossless, bits=8)], phantom(), uid.RLELossless, bits=12)
     with pytest.raises(DecodeFailed, match="segment"):

@@ -102,26 +102,31 @@ def test_a_value_without_a_length_is_refused() -> None:
         rows(file(b"\x28\x00\x10\x00" + UNDEFINED + SEQUENCE_END, IMPLICIT))
 
 
+@pytest.mark.verifies("REQ-SEC-016")
 def test_sequences_nested_as_deep_as_allowed_are_skipped() -> None:
     assert rows(file(nested(MAX_DEPTH // 2) + ROWS_7)) == b"\x07\x00"
 
 
+@pytest.mark.verifies("REQ-SEC-016")
 def test_sequences_nested_ten_thousand_deep_are_refused() -> None:
     with pytest.raises(DecodeFailed, match="nested"):
         rows(file(nested(10_000)))
 
 
+@pytest.mark.verifies("REQ-SEC-016")
 def test_a_file_of_a_million_elements_is_refused() -> None:
     with pytest.raises(ImageTooLarge, match=str(MAX_ELEMENTS)):
         rows(file(b"\x09\x00\x01\x10LO\x00\x00" * 1_000_000))
 
 
+@pytest.mark.verifies("REQ-SEC-016")
 def test_a_file_of_a_million_empty_items_is_refused() -> None:
     content = b"\x08\x00\x40\x11SQ\0\0" + UNDEFINED + (ITEM + bytes(4)) * 1_000_000
     with pytest.raises(ImageTooLarge, match=str(MAX_ELEMENTS)):
         rows(file(content + SEQUENCE_END))
 
 
+@pytest.mark.verifies("REQ-INF-027")
 def test_a_deflate_bomb_is_refused_without_memory_for_what_it_holds() -> None:
     deflater = zlib.compressobj(9, wbits=-15)
     bomb = file(b"".join(deflater.compress(bytes(1 << 20)) for _ in range(400)) + deflater.flush(), DEFLATED)

@@ -31,6 +31,7 @@ def checked_samples(frame: bytes, layout: PixelLayout, syntax: str) -> np.ndarra
     return compressed_samples(frame, layout, syntax)
 
 
+@pytest.mark.verifies("REQ-INF-024")
 @pytest.mark.parametrize("syntax", LOSSLESS)
 @pytest.mark.parametrize("pixels, bits", [(phantom(), 16), (phantom(bits=8), 8), (colour(), 8)])
 def test_lossless_syntaxes_return_the_samples_that_were_compressed(
@@ -47,6 +48,7 @@ def test_lossy_syntaxes_return_samples_near_those_that_were_compressed(syntax: u
     assert np.abs(decoded.astype(int) - ramp.astype(int)).max() <= 4
 
 
+@pytest.mark.verifies("REQ-INF-024")
 @pytest.mark.parametrize("predictor", range(1, 8))
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 def test_jpeg_lossless_is_exact_for_every_selection_value(predictor: int, bits: int) -> None:
@@ -55,6 +57,7 @@ def test_jpeg_lossless_is_exact_for_every_selection_value(predictor: int, bits: 
     assert np.array_equal(compressed_samples(frame, layout(pixels, bits=bits), uid.JPEGLossless), pixels)
 
 
+@pytest.mark.verifies("REQ-INF-024")
 @pytest.mark.parametrize("syntax", [*LOSSLESS, *LOSSY])
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
 def test_a_frame_cut_short_gives_no_image(syntax: uid.UID, share: float) -> None:
@@ -71,6 +74,7 @@ def test_a_jpeg_lossless_frame_that_ends_early_but_properly_gives_no_image() -> 
         compressed_samples(frame[:-400] + b"\xff\xd9", layout(pixels, bits=16), uid.JPEGLossless)
 
 
+@pytest.mark.verifies("REQ-INF-025")
 def test_a_jpeg_lossless_frame_with_fewer_bits_than_samples_is_refused_before_it_is_decoded() -> None:
     frame = jpeg_lossless(phantom(), precision=12, predictor=1).replace(b"\x00\x18\x00\x1f", b"\x40\x18\x00\x1f", 1)
     claimed = PixelLayout(
@@ -87,12 +91,14 @@ def test_a_jpeg_lossless_frame_with_fewer_bits_than_samples_is_refused_before_it
         check_claims(frame, claimed, uid.JPEGLossless)
 
 
+@pytest.mark.verifies("REQ-INF-025")
 def test_a_jpeg_ls_frame_without_its_end_is_refused_before_it_is_decoded() -> None:
     frame = codestream(phantom(64, 64), uid.JPEGLSLossless, bits=16)
     with pytest.raises(DecodeFailed, match="end of image"):
         check_claims(frame[:-40], layout(phantom(64, 64), bits=16), uid.JPEGLSLossless)
 
 
+@pytest.mark.verifies("REQ-INF-025")
 def test_an_rle_frame_too_short_for_its_size_is_refused_before_it_is_decoded() -> None:
     frame = codestream(np.zeros((64, 64), np.uint8), uid.RLELossless, bits=8)
     with pytest.raises(DecodeFailed, match="too short"):

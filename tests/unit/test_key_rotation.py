@@ -170,3 +170,14 @@ def test_another_new_log_cannot_take_the_endorsement_over():
     made = rotation.endorse_continuation(FIRST, continuing()).continues
     with pytest.raises(SignatureInvalid):
         rotation.require_endorsed(genesis_of(THIRD, continues=made))
+
+
+def test_a_record_0_from_before_logs_could_continue_others_is_read_as_it_was():
+    body = (
+        b'{"clock_tolerance_us":10000000,"event_id":"3f2b8a54-1111-4c7d-9b0a-222222222222","format":"medai.record/1",'
+        b'"formats":["medai.record/1"],"kind":"genesis","origin":"log.example/keys","recorded_at_us":1,'
+        b'"verifier_key":"log.example/keys+00000000+AAAA"}'
+    )
+    entry = record.decode(body)
+    assert isinstance(entry, Genesis)
+    assert (entry.continues, record.encode(entry)) == (None, body)

@@ -16,6 +16,7 @@ from audit.record import Outage, Outcome
 from tests.ledger_fakes import QUICK, World, until
 
 
+@pytest.mark.verifies("REQ-LED-012")
 def test_an_append_returns_a_receipt_that_verifies_offline(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -26,6 +27,7 @@ def test_an_append_returns_a_receipt_that_verifies_offline(story, entries) -> No
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-012")
 def test_every_receipt_of_a_crowd_verifies_and_indices_are_contiguous(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -53,6 +55,7 @@ def test_requests_of_one_moment_share_one_commit(story, entries) -> None:
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-021")
 def test_a_second_genesis_is_refused(story) -> None:
     async def test(world: World) -> None:
         await world.begin()
@@ -62,6 +65,7 @@ def test_a_second_genesis_is_refused(story) -> None:
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-021")
 def test_a_ledger_without_record_0_does_not_start(story) -> None:
     async def test(world: World) -> None:
         with pytest.raises(LedgerNotInitialised):
@@ -70,6 +74,7 @@ def test_a_ledger_without_record_0_does_not_start(story) -> None:
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-018")
 def test_a_record_that_became_durable_while_its_answer_was_lost_is_there_once(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -82,6 +87,7 @@ def test_a_record_that_became_durable_while_its_answer_was_lost_is_there_once(st
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-018")
 def test_a_batch_is_tried_again_with_the_same_records_and_no_newer_ones(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -118,6 +124,7 @@ def test_when_the_database_is_back_records_are_taken_without_a_restart(story, en
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-019")
 def test_an_outage_is_on_record_with_its_span_and_its_refusals(story) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -134,6 +141,7 @@ def test_an_outage_is_on_record_with_its_span_and_its_refusals(story) -> None:
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-019")
 def test_the_outage_is_the_first_new_record_after_it(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -163,6 +171,7 @@ def test_a_refused_record_that_became_durable_later_is_followed_by_its_outcome(s
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-018")
 def test_one_bad_record_fails_alone_in_its_batch(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -191,6 +200,7 @@ def test_records_of_other_processes_are_taken_into_the_tree(story, entries) -> N
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-011")
 def test_a_rewritten_history_stops_this_process_for_good(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin(msgspec.structs.replace(QUICK, anchor_interval_ms=1_000))
@@ -207,6 +217,7 @@ def test_a_rewritten_history_stops_this_process_for_good(story, entries) -> None
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-015")
 def test_a_database_shorter_than_its_anchor_is_not_started_on(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -221,6 +232,7 @@ def test_a_database_shorter_than_its_anchor_is_not_started_on(story, entries) ->
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-015")
 def test_a_database_with_another_root_than_its_anchor_is_not_started_on(story, entries, tmp_path) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -237,6 +249,7 @@ def test_a_database_with_another_root_than_its_anchor_is_not_started_on(story, e
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-015")
 def test_another_timeline_is_checked_before_records_are_signed_on_it(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -248,6 +261,7 @@ def test_another_timeline_is_checked_before_records_are_signed_on_it(story, entr
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-025")
 def test_a_database_that_loses_what_it_acknowledges_is_refused(story) -> None:
     async def test(world: World) -> None:
         await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
@@ -258,6 +272,7 @@ def test_a_database_that_loses_what_it_acknowledges_is_refused(story) -> None:
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-014")
 def test_every_signed_checkpoint_is_anchored_within_the_interval(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -270,6 +285,7 @@ def test_every_signed_checkpoint_is_anchored_within_the_interval(story, entries)
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-014")
 def test_a_signed_checkpoint_is_anchored_while_the_next_commit_is_under_way(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin(msgspec.structs.replace(QUICK, anchor_interval_ms=200, append_deadline_ms=5_000))
@@ -292,6 +308,7 @@ def test_a_signed_checkpoint_is_anchored_while_the_next_commit_is_under_way(stor
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-011")
 def test_nothing_is_written_once_the_database_was_found_to_be_another_one(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -313,6 +330,7 @@ def test_nothing_is_written_once_the_database_was_found_to_be_another_one(story,
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-015")
 def test_records_left_unsigned_by_a_crash_are_signed_at_the_next_start(story, entries) -> None:
     async def test(world: World) -> None:
         ledger = await world.begin()
@@ -323,5 +341,25 @@ def test_records_left_unsigned_by_a_crash_are_signed_at_the_next_start(story, en
         newest = world.anchor.newest()
         assert newest is not None
         assert newest.size == 2
+
+    story(test)
+
+
+def test_a_database_that_is_asked_and_says_nothing_takes_no_records(story, entries, monkeypatch) -> None:
+    async def test(world: World) -> None:
+        ledger = await world.begin(msgspec.structs.replace(QUICK, probe_timeout_ms=100))
+        silent = asyncio.Event()
+        ready = world.store.ready
+
+        async def answer():
+            await silent.wait()
+            return await ready()
+
+        monkeypatch.setattr(world.store, "ready", answer)
+        await until(lambda: ledger.unready() is not None)
+        assert "no answer within" in (ledger.unready() or "")
+        silent.set()
+        await until(lambda: ledger.unready() is None)
+        assert (await ledger.append(entries.request())).index > 0
 
     story(test)

@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from audit import record
 from audit.clock import SystemClock
@@ -35,6 +36,7 @@ async def refused_twice(world: World) -> None:
     world.database.reachable = True
 
 
+@pytest.mark.verifies("REQ-LED-019")
 def test_an_outage_is_the_first_record_after_the_restart_that_ended_it(story, entries) -> None:
     async def test(world: World) -> None:
         await refused_twice(world)
@@ -45,6 +47,7 @@ def test_an_outage_is_the_first_record_after_the_restart_that_ended_it(story, en
     story(test)
 
 
+@pytest.mark.verifies("REQ-LED-019")
 def test_the_refusals_before_a_restart_are_counted_in_it(story) -> None:
     async def test(world: World) -> None:
         await refused_twice(world)

@@ -43,6 +43,7 @@ async def stuck(pending: Pending) -> None:
     await asyncio.sleep(60)
 
 
+@pytest.mark.verifies("REQ-LED-020")
 def test_a_lone_record_does_not_wait_for_anybody() -> None:
     async def story() -> None:
         pending = queue()
@@ -53,6 +54,7 @@ def test_a_lone_record_does_not_wait_for_anybody() -> None:
     run(story)
 
 
+@pytest.mark.verifies("REQ-LED-020")
 def test_a_flush_lingers_until_as_many_wait_as_are_still_at_work() -> None:
     async def story() -> None:
         pending = queue()
@@ -105,6 +107,7 @@ def test_one_that_leaves_without_a_record_is_not_waited_for() -> None:
     run(story)
 
 
+@pytest.mark.verifies("REQ-LED-020")
 def test_a_flush_lingers_no_longer_than_its_setting() -> None:
     async def story() -> None:
         pending = queue(linger_us=1_000)
@@ -118,6 +121,7 @@ def test_a_flush_lingers_no_longer_than_its_setting() -> None:
     run(story)
 
 
+@pytest.mark.verifies("REQ-LED-020")
 def test_a_batch_is_cut_at_its_limit_and_keeps_the_order() -> None:
     async def story() -> None:
         pending = queue(max_records=3)

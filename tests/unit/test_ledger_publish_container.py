@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.identity import DefaultAzureCredential
 
 from audit import anchors_blob, checkpoint, note
 from audit.anchors_blob import MAX_VERSIONS, BlobAnchor, connect
@@ -116,6 +117,13 @@ def test_a_blob_in_the_way_that_the_log_did_not_sign_is_told(storage, anchor):
     put(anchor, signed(5))
     next(iter(storage.blobs.values()))[0].body = b"anything"
     with pytest.raises(Altered):
+        put(anchor, signed(5))
+
+
+def test_a_copied_checkpoint_under_the_name_of_another_size_is_no_proof_of_a_fork(storage, anchor):
+    put(anchor, signed(5))
+    next(iter(storage.blobs.values()))[0].body = signed(4).encode()
+    with pytest.raises(Altered, match="holds the checkpoint of size 4"):
         put(anchor, signed(5))
 
 
@@ -344,3 +352,13 @@ def test_a_policy_may_end_a_little_early_by_the_other_s_clock(storage):
     anchor = BlobAnchor(container, (LOG.verifier,), origin=ORIGIN, retention_days=1, now=lambda: next(clock))
     put(anchor, signed(5))
     assert storage.bodies() == [signed(5).encode()]
+
+
+def test_without_a_token_in_its_address_the_container_is_opened_as_the_machine_s_own_identity():
+    container = connect("https://account.blob.core.windows.net/anchors", timeout_ms=1_000)
+    assert isinstance(container.credential, DefaultAzureCredential)
+
+
+def test_a_token_in_the_container_s_address_is_used_as_it_is(storage, anchor):
+    anchor.newest()
+    assert all("sig=none" in path for _, path, _ in storage.requests)

@@ -138,3 +138,20 @@ def test_a_database_that_is_away_for_a_while_ends_nothing_for_good(published, wi
             await until(lambda: watched.met[-1] == size)
 
     published(test)
+
+
+def test_a_leader_of_a_database_that_was_rolled_back_since_its_last_term_hears_it_from_its_witnesses(
+    published, witnesses
+):
+    async def test(log):
+        watched, size = Watched(), await log.grow(4)
+        made = log.publisher(policy=policy_of(witnesses, 3), watched=watched)
+        async with publishing(made):
+            await until(lambda: watched.met == [size])
+        del log.database.checkpoints[size]
+        log.database.cosigned.clear()
+        async with publishing(made):
+            await until(lambda: len(watched.failed) >= 3)
+        assert {reason for _, reason in watched.failed} == {"ahead"}
+
+    published(test)

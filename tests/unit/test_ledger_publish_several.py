@@ -4,9 +4,10 @@ import pytest
 
 from audit import checkpoint, note
 from audit.anchors import FolderAnchor
-from audit.anchors_configured import Several
+from audit.anchors_configured import Several, served
 from audit.checkpoint import Checkpoint
-from audit.errors import LedgerForked, LedgerUnavailable
+from audit.cosignature import Cosigner
+from audit.errors import LedgerForked, LedgerUnavailable, SettingInvalid
 from audit.settings import places, publish_settings
 from tests.ledger_fakes import World, told
 
@@ -112,3 +113,25 @@ def test_every_setting_of_the_publisher_is_read_from_its_variable():
 def test_the_container_and_the_policy_are_nowhere_unless_they_are_named(tmp_path):
     where = places({"MEDAI_HOME": str(tmp_path)})
     assert (where.anchor_blob_url, where.policy_file) == (None, None)
+
+
+WITNESS = f"witness W {Cosigner('w.example/witness', bytes(32)).verifier} http://127.0.0.1/\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("quorum none\n", "signed"), (WITNESS + "quorum none\n", "signed"), (WITNESS + "quorum W\n", "attested")],
+    ids=["no witness", "a witness that nobody has to hear", "a witness"],
+)
+def test_what_meets_the_policy_is_served_where_it_asks_for_witnesses(tmp_path, policy, expected):
+    (tmp_path / "policy").write_text(policy)
+    assert served(places({"MEDAI_POLICY_FILE": str(tmp_path / "policy")})) == expected
+
+
+def test_without_a_policy_what_is_signed_is_served(tmp_path):
+    assert served(places({"MEDAI_HOME": str(tmp_path)})) == "signed"
+
+
+def test_a_policy_that_cannot_be_read_is_not_the_same_as_none(tmp_path):
+    with pytest.raises(SettingInvalid):
+        served(places({"MEDAI_POLICY_FILE": str(tmp_path / "policy")}))

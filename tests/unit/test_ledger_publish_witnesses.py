@@ -225,6 +225,15 @@ def test_a_witness_that_drips_is_ended_from_outside(witness, client):
     timer.join()
 
 
+def test_what_was_ended_from_outside_is_not_asked_again_on_another_connection(witness, client):
+    client.add_checkpoint(0, (), signed(5))
+    witness.silent.set()
+    timer = threading.Timer(0.3, client.abort)
+    timer.start()
+    assert (reason_of(client, 5, 9), witness.connections) == ("unreachable", 1)
+    timer.join()
+
+
 def test_after_a_failure_the_next_request_has_a_connection_of_its_own(witness, client):
     witness.cuts = True
     reason_of(client)

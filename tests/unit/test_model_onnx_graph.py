@@ -59,11 +59,13 @@ def of_training(tensor):
 PLACES = [initializer, constant, of_a_subgraph, sparse, of_a_function, of_training]
 
 
+@pytest.mark.verifies("REQ-INF-018")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_tensor_with_its_data_inside_is_taken(place):
     refuse_external_data(place(INSIDE))
 
 
+@pytest.mark.verifies("REQ-INF-018")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("tensor", [BY_LOCATION, BY_ENTRY])
 def test_a_tensor_with_its_data_in_another_file_is_refused_wherever_it_stands(place, tensor):
@@ -71,6 +73,7 @@ def test_a_tensor_with_its_data_in_another_file_is_refused_wherever_it_stands(pl
         refuse_external_data(place(tensor))
 
 
+@pytest.mark.verifies("REQ-INF-018")
 def test_subgraphs_without_end_are_refused():
     graph = b""
     for _ in range(MAX_DEPTH):
@@ -79,12 +82,14 @@ def test_subgraphs_without_end_are_refused():
         refuse_external_data(message((7, graph)))
 
 
+@pytest.mark.verifies("REQ-INF-018")
 @pytest.mark.parametrize("body", [b"\x3a", b"\x3a\x7f", b"\xff" * 11, b"\x3b\x01", b"\x39\x00"])
 def test_bytes_that_are_cut_short_are_refused(body):
     with pytest.raises(ModelRejected):
         refuse_external_data(body)
 
 
+@pytest.mark.verifies("REQ-INF-018")
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_a_refusal(body):
     with suppress(ModelRejected):

@@ -33,11 +33,13 @@ def elsewhere(tmp_path):
     process.communicate()
 
 
+@pytest.mark.verifies("REQ-DEP-011")
 def test_a_process_that_lives_is_not_gone(tmp_path, elsewhere):
     with Presence(tmp_path, ONE) as presence:
         assert presence.gone() == set()
 
 
+@pytest.mark.verifies("REQ-DEP-011")
 def test_a_process_that_was_killed_is_gone(tmp_path, elsewhere):
     elsewhere.kill()
     elsewhere.wait()
@@ -45,6 +47,7 @@ def test_a_process_that_was_killed_is_gone(tmp_path, elsewhere):
         assert presence.gone() == {str(OTHER)}
 
 
+@pytest.mark.verifies("REQ-DEP-011")
 def test_a_process_that_ended_in_order_is_gone_too(tmp_path):
     with Presence(tmp_path, OTHER):
         pass
@@ -52,6 +55,7 @@ def test_a_process_that_ended_in_order_is_gone_too(tmp_path):
         assert presence.gone() == {str(OTHER)}
 
 
+@pytest.mark.verifies("REQ-DEP-011")
 def test_a_process_does_not_take_itself_for_gone(tmp_path):
     with Presence(tmp_path, ONE) as presence:
         assert presence.gone() == set()

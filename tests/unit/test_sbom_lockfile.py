@@ -17,6 +17,7 @@ other==4.0 ; python_version < "4" \\
 """
 
 
+@pytest.mark.verifies("REQ-DEP-002")
 def test_a_pin_has_a_normalised_name_a_version_and_every_hash():
     assert lockfile.parse(LOCK)[0] == lockfile.Pin(name="some-name", version="1.2.3", sha256=frozenset({ONE, TWO}))
 
@@ -29,6 +30,7 @@ def test_pins_come_in_the_order_of_the_lock():
     assert [pin.name for pin in lockfile.parse(LOCK)] == ["some-name", "other"]
 
 
+@pytest.mark.verifies("REQ-DEP-002")
 @pytest.mark.parametrize(
     "line",
     [
@@ -49,11 +51,13 @@ def test_a_line_that_is_no_pinned_and_hashed_requirement_is_refused(line):
         lockfile.parse(line + "\n")
 
 
+@pytest.mark.verifies("REQ-DEP-002")
 def test_the_same_distribution_spelt_two_ways_is_refused():
     with pytest.raises(LockInvalid, match="second time"):
         lockfile.parse(f"a-b==1 --hash=sha256:{ONE}\nA_B==1 --hash=sha256:{ONE}\n")
 
 
+@pytest.mark.verifies("REQ-DEP-002")
 def test_a_lock_cut_in_the_middle_of_a_requirement_is_refused():
     with pytest.raises(LockInvalid, match="ends in the middle"):
         lockfile.parse("name==1.0 \\\n")

@@ -19,25 +19,30 @@ def key(path):
     return secrets.load(path)
 
 
+@pytest.mark.verifies("REQ-SEC-006")
 def test_the_same_value_has_the_same_pseudonym(key):
     assert key.of("patient", "4711") == key.of("patient", "4711")
 
 
+@pytest.mark.verifies("REQ-SEC-006")
 def test_a_patient_and_a_study_of_one_number_are_two_pseudonyms(key):
     assert key.of("patient", "4711") != key.of("study", "4711")
 
 
+@pytest.mark.verifies("REQ-SEC-006")
 def test_another_key_makes_another_pseudonym(key, tmp_path):
     secrets.create(tmp_path / "other.key")
     assert secrets.load(tmp_path / "other.key").of("peer", "a") != key.of("peer", "a")
 
 
+@pytest.mark.verifies("REQ-SEC-006")
 def test_a_pseudonym_fits_a_record_and_does_not_hold_the_value(key):
     made = key.of("peer", "\ud800 Jos\u00e9 4711")
     assert "4711" not in made
     assert made.startswith("k1:")
 
 
+@pytest.mark.verifies("REQ-SEC-006")
 def test_hmac_is_computed_as_rfc_2104_has_it():
     # HMAC-SHA-256 of "peer\\0x" under 32 bytes of 0x0b, by `openssl dgst -sha256 -mac HMAC -macopt hexkey:0b...`
     expected = "f44dae9eb5d2d5d3d9a0c1fc21ffcd0135850feeae2cae9f878e45951ea5056a"
@@ -48,17 +53,20 @@ def test_only_its_owner_may_read_the_key(path, key):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_is_there_is_kept(path, key):
     secrets.create(path)
     assert secrets.load(path).of("peer", "a") == key.of("peer", "a")
 
 
+@pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_others_may_read_is_refused(path, key):
     path.chmod(0o640)
     with pytest.raises(SettingInvalid):
         secrets.load(path)
 
 
+@pytest.mark.verifies("REQ-SEC-018")
 @pytest.mark.parametrize("content", ["", "k1", "k1:00", "K1:" + "00" * 32, "k1:" + "zz" * 32, "\u00e9"])
 def test_a_file_that_is_no_key_is_refused(path, content):
     path.parent.mkdir()
@@ -68,6 +76,7 @@ def test_a_file_that_is_no_key_is_refused(path, content):
         secrets.load(path)
 
 
+@pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_is_missing_is_said_to_be(path):
     with pytest.raises(SettingInvalid):
         secrets.load(path)

@@ -7,6 +7,7 @@ from service.errors import SettingInvalid
 from service.http.policy import Policy
 
 
+@pytest.mark.verifies("REQ-DEP-005")
 def test_without_an_environment_the_defaults_hold():
     assert settings.read({}) == settings.Settings()
 
@@ -19,6 +20,7 @@ def test_an_empty_variable_is_as_if_it_were_not_there():
     assert settings.read({"MEDAI_PORT": ""}).port == 8080
 
 
+@pytest.mark.verifies("REQ-DEP-005")
 def test_an_unknown_variable_is_refused_by_name():
     with pytest.raises(SettingInvalid, match="MEDAI_MAX_PIXLES"):
         settings.read({"MEDAI_MAX_PIXLES": "1"})
@@ -33,6 +35,7 @@ def test_the_ledgers_and_the_tests_variables_are_known(name):
     assert settings.read({name: "1"}) == settings.Settings()
 
 
+@pytest.mark.verifies("REQ-DEP-005")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -65,6 +68,7 @@ def test_the_command_line_wins_over_the_environment():
     assert settings.replaced(read, port=2).port == 2
 
 
+@pytest.mark.verifies("REQ-DEP-005")
 def test_the_command_line_is_bounded_as_well():
     with pytest.raises(SettingInvalid, match="MEDAI_WORKERS"):
         settings.replaced(settings.Settings(), workers=0)

@@ -32,11 +32,13 @@ def test_a_line_is_json_with_its_time_and_level(lines):
     assert "timestamp" in line
 
 
+@pytest.mark.verifies("REQ-SEC-009")
 def test_a_field_that_is_not_allowed_is_dropped(lines):
     structlog.get_logger().info("asked", patient_name="DOE^JOHN", authorization="Bearer medai_x", status=200)
     assert lines()[0].keys() == {"event", "level", "timestamp", "status"}
 
 
+@pytest.mark.verifies("REQ-SEC-009")
 def test_what_a_library_logs_is_its_name_and_loudness_alone(lines):
     logging.getLogger("some.library").warning("bad value for %s", "DOE^JOHN")  # an imaging library's is silent
     line = lines()[0]
@@ -53,6 +55,7 @@ def test_a_librarys_exception_is_named_and_not_quoted(lines):
     assert "DOE" not in json.dumps(lines())
 
 
+@pytest.mark.verifies("REQ-SEC-009")
 def test_an_error_of_ours_is_its_class_and_place_and_never_its_message(lines):
     try:
         raise ValueError("DOE^JOHN")
@@ -69,12 +72,14 @@ def test_lines_below_the_level_are_not_written(lines):
     assert lines() == []
 
 
+@pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_answers_by_route_template_and_status():
     metrics = telemetry.Telemetry()
     metrics.answered("POST", "/infer", 200, None, 0.01)
     assert b'medai_requests_total{method="POST",route="/infer",status="200"} 1.0' in metrics.exposition()
 
 
+@pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_refusals_by_their_code():
     metrics = telemetry.Telemetry()
     metrics.answered("POST", "/infer", 401, "unauthenticated", 0.01)
@@ -98,6 +103,7 @@ def test_metrics_show_inference_and_queue():
     assert b"medai_admitted 3.0" in exposed
 
 
+@pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_what_is_not_recorded_by_reason():
     metrics = telemetry.Telemetry()
     metrics.unrecorded("ledger_unavailable")

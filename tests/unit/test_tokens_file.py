@@ -33,17 +33,20 @@ def _issue(path, name="gateway", scopes=("infer",), **more):
     return tokens.issue(path, name, scopes, now_us=NOW_US, **more)
 
 
+@pytest.mark.verifies("REQ-SEC-003")
 def test_a_token_has_two_hundred_and_fifty_six_bits_behind_a_prefix_that_scanners_know(path):
     token = _issue(path)
     assert token.startswith("medai_")
     assert len(token) == len("medai_") + 43
 
 
+@pytest.mark.verifies("REQ-SEC-003")
 def test_the_file_does_not_hold_the_token(path):
     token = _issue(path)
     assert token.removeprefix("medai_") not in path.read_text("utf-8")
 
 
+@pytest.mark.verifies("REQ-SEC-003")
 def test_only_its_owner_may_read_the_file(path):
     _issue(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -67,6 +70,7 @@ def test_a_token_that_is_issued_later_works_without_a_restart(path, book):
     assert running.principal(token).name == "gateway"
 
 
+@pytest.mark.verifies("REQ-SEC-004")
 def test_a_token_that_is_revoked_stops_working_without_a_restart(path, book):
     token = _issue(path)
     running = book()
@@ -75,6 +79,7 @@ def test_a_token_that_is_revoked_stops_working_without_a_restart(path, book):
     assert running.principal(token) is None
 
 
+@pytest.mark.verifies("REQ-SEC-004")
 def test_revoking_one_token_leaves_the_others(path, book):
     kept = _issue(path, "kept")
     _issue(path, "gone")
@@ -82,16 +87,19 @@ def test_revoking_one_token_leaves_the_others(path, book):
     assert book().principal(kept).name == "kept"
 
 
+@pytest.mark.verifies("REQ-SEC-004")
 def test_a_token_works_until_it_expires(path, book):
     token = _issue(path, expires_us=NOW_US + 1)
     assert book().principal(token) is not None
 
 
+@pytest.mark.verifies("REQ-SEC-004")
 def test_an_expired_token_is_nobodys(path, book):
     token = _issue(path, expires_us=NOW_US)
     assert book().principal(token) is None
 
 
+@pytest.mark.verifies("REQ-SEC-003")
 def test_a_name_is_given_once(path):
     _issue(path)
     with pytest.raises(SettingInvalid):
@@ -104,6 +112,7 @@ def test_a_name_that_no_record_could_hold_is_refused(path, name):
         _issue(path, name)
 
 
+@pytest.mark.verifies("REQ-SEC-003")
 @pytest.mark.parametrize("scopes", [(), ("everything",)])
 def test_a_token_needs_scopes_that_exist(path, scopes):
     with pytest.raises(SettingInvalid):
@@ -115,6 +124,7 @@ def test_revoking_what_is_not_there_is_an_error(path):
         tokens.revoke(path, "nobody")
 
 
+@pytest.mark.verifies("REQ-SEC-005")
 def test_a_file_that_is_gone_lets_nobody_in(path, book):
     token = _issue(path)
     running = book()
@@ -122,6 +132,7 @@ def test_a_file_that_is_gone_lets_nobody_in(path, book):
     assert running.principal(token) is None
 
 
+@pytest.mark.verifies("REQ-SEC-005")
 def test_a_file_that_is_broken_lets_nobody_in_and_says_so(path, book):
     failures = []
     token = _issue(path)
@@ -131,6 +142,7 @@ def test_a_file_that_is_broken_lets_nobody_in_and_says_so(path, book):
     assert failures == ["tokens"]
 
 
+@pytest.mark.verifies("REQ-SEC-005")
 def test_a_file_that_others_may_read_lets_nobody_in(path, book):
     token = _issue(path)
     path.chmod(0o644)

@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 
 from audit import note, verification
 from audit.accounts import MAX_FOUND
@@ -31,11 +32,13 @@ def verified(entries, clocks, *, alter=None):
     return asyncio.run(whole())
 
 
+@pytest.mark.verifies("REQ-AUD-016")
 def test_one_step_back_is_one_finding_however_many_records_follow(entries):
     report = verified(entries, [LATE_US, *range(1, 600)])
     assert [(found.fault, found.first) for found in report.found] == [("time", 2)]
 
 
+@pytest.mark.verifies("REQ-AUD-016")
 def test_an_alteration_after_very_many_steps_back_is_still_found(entries):
     clocks = [LATE_US, 1] * (MAX_FOUND + 100)
     report = verified(entries, clocks, alter=len(clocks))
@@ -46,9 +49,11 @@ def test_records_that_are_far_apart_in_time_are_no_step_back(entries):
     assert verified(entries, [at * 3_600_000_000 for at in range(1, 600)]).found == ()
 
 
+@pytest.mark.verifies("REQ-AUD-016")
 def test_a_clock_within_the_tolerance_is_no_step_back(entries):
     assert verified(entries, [LATE_US + (at % 2) * 10_000_000 for at in range(600)]).found == ()
 
 
+@pytest.mark.verifies("REQ-AUD-016")
 def test_a_clock_just_beyond_the_tolerance_is_a_step_back(entries):
     assert [found.fault for found in verified(entries, [LATE_US + 10_000_001, LATE_US]).found] == ["time"]

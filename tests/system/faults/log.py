@@ -25,7 +25,7 @@ from tests.ledger_fakes import Events
 
 QUICK = LedgerSettings(
     linger_us=0,
-    append_deadline_ms=20_000,
+    append_deadline_ms=60_000,
     retry_first_ms=5,
     retry_last_ms=40,
     probe_interval_ms=20,

@@ -42,7 +42,7 @@ class Mortals:
 
     async def _said(self) -> Any:
         assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), 30)
+        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
         assert line, "the process that makes them has ended"
         return json.loads(line)
 

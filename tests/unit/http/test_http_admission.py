@@ -6,7 +6,8 @@ import pytest
 
 from service.errors import RateLimited
 from service.http.admission import Rates
-from tests.http_fakes import OTHER_TOKEN, TOKEN
+from service.http.shares import is_within
+from tests.http_fakes import OTHER_TOKEN, TOKEN, FakePrincipal
 
 
 class Time:
@@ -27,10 +28,12 @@ def _taken(rates, caller, times):
         rates.take(caller)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_a_caller_may_ask_as_often_as_the_burst_allows(time):
     _taken(Rates(per_s=1, burst=3, max_callers=10, now=time), "a", 3)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_one_request_more_is_refused_with_when_to_come_back(time):
     rates = Rates(per_s=1, burst=3, max_callers=10, now=time)
     _taken(rates, "a", 3)
@@ -39,6 +42,7 @@ def test_one_request_more_is_refused_with_when_to_come_back(time):
     assert refused.value.retry_after_s == 1
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_time_gives_the_caller_new_requests(time):
     rates = Rates(per_s=2, burst=3, max_callers=10, now=time)
     _taken(rates, "a", 3)
@@ -48,6 +52,7 @@ def test_time_gives_the_caller_new_requests(time):
         rates.take("a")
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_one_caller_does_not_spend_what_is_anothers(time):
     rates = Rates(per_s=1, burst=1, max_callers=10, now=time)
     rates.take("a")
@@ -74,6 +79,7 @@ def test_a_caller_that_asks_too_often_is_answered_429(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-013")
 def test_an_address_without_a_token_that_asks_too_often_is_answered_429(service, drive):
     async def scenario():
         running = service(peer_burst=1, peer_rate_per_s=1)
@@ -95,6 +101,7 @@ def test_what_is_folded_has_the_rate_of_an_address_too(service, drive, target):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_a_full_queue_is_answered_503_with_when_to_come_back(service, drive):
     async def scenario():
         running = service(max_admitted=1)
@@ -125,6 +132,7 @@ async def _slow_ones(running, count):
     return begun
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_slow_bodies_of_one_caller_take_no_more_than_its_share(service, drive):
     async def scenario():
         running = service(max_admitted=8, caller_share_percent=50)
@@ -135,6 +143,7 @@ def test_slow_bodies_of_one_caller_take_no_more_than_its_share(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_slow_bodies_of_one_caller_do_not_keep_another_out(service, drive):
     async def scenario():
         running = service(max_admitted=8, caller_share_percent=50)
@@ -142,6 +151,31 @@ def test_slow_bodies_of_one_caller_do_not_keep_another_out(service, drive):
         assert (await running.infer(token=OTHER_TOKEN)).status == 200
 
     drive(scenario)
+
+
+@pytest.mark.parametrize("greedy", [1, 2, 3, 7])
+def test_slow_bodies_of_any_number_of_callers_leave_room_for_one_more(service, drive, greedy):
+    async def scenario():
+        running = service(max_admitted=24, caller_share_percent=50)
+        for number in range(greedy):
+            running.tokens.known[f"token-{number}"] = FakePrincipal(f"greedy-{number}", ["infer"])
+        begun = []
+        for turn in range(24 * greedy):  # each takes what it is given, in turn
+            begun.append(_slow(running, f"token-{turn % greedy}"))
+            while not (begun[-1][1].read_chunks or begun[-1][1].sent):
+                await asyncio.sleep(0)
+        assert (await running.infer()).status == 200
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize(("callers", "each"), [(1, 12), (2, 8), (3, 6), (5, 4)])
+def test_greedy_callers_share_what_there_is_and_leave_one_share_free(callers, each):
+    held = [0] * callers
+    for _ in range(24):
+        for number in range(callers):
+            held[number] += is_within(held[number] + 1, 24 - sum(held) - 1, 50)
+    assert held == [each] * callers
 
 
 def test_a_caller_gets_its_share_back_when_its_requests_end(service, drive):
@@ -156,6 +190,7 @@ def test_a_caller_gets_its_share_back_when_its_requests_end(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_the_smallest_share_is_one_request(service, drive):
     async def scenario():
         running = service(max_admitted=2, caller_share_percent=1)
@@ -195,6 +230,7 @@ def test_one_that_waits_too_long_to_run_is_told_to_come_back(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-DEP-004")
 def test_a_draining_process_takes_no_new_image_and_says_so(service, drive):
     async def scenario():
         running = service()
@@ -205,6 +241,7 @@ def test_a_draining_process_takes_no_new_image_and_says_so(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-DEP-004")
 def test_a_draining_process_finishes_what_is_inside(service, drive):
     async def scenario():
         running = service()
@@ -228,6 +265,7 @@ def test_health_says_that_the_process_drains(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-014")
 def test_every_place_is_given_back_whatever_happens(service, drive):
     async def scenario():
         running = service()

@@ -7,6 +7,7 @@ from service.http.auth import admits
 TOKEN = "medai_" + "t" * 43
 
 
+@pytest.mark.verifies("REQ-SEC-001")
 @pytest.mark.parametrize(
     "header",
     [
@@ -31,6 +32,7 @@ def test_whatever_is_no_valid_token_is_answered_401_with_a_challenge(service, dr
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-001")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_schemes_case_does_not_matter(service, drive, scheme):
     async def scenario():
@@ -40,6 +42,7 @@ def test_the_schemes_case_does_not_matter(service, drive, scheme):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-002")
 def test_a_token_without_the_scope_is_answered_403_with_a_challenge(service, drive):
     async def scenario():
         answer = await service().infer(token="no-scope")

@@ -32,6 +32,7 @@ async def read_before_answering(exchange):
 END = b"--" + BOUNDARY.encode() + b"--\r\n"
 
 
+@pytest.mark.verifies("REQ-SEC-012")
 @pytest.mark.parametrize(
     ("content", "media_type", "judged_as"),
     [
@@ -53,6 +54,7 @@ def test_a_form_with_one_image_is_judged_as_what_it_is(service, drive, content, 
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-012")
 @pytest.mark.parametrize(
     "form",
     [
@@ -96,6 +98,7 @@ def test_a_form_needs_a_boundary_as_the_standard_has_it(service, drive, boundary
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-012")
 def test_a_filename_goes_nowhere(service, drive):
     async def scenario():
         running = service()
@@ -129,6 +132,7 @@ def test_a_body_without_a_media_type_is_refused(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_a_body_that_declares_too_much_is_refused_before_a_byte_is_read(service, drive):
     async def scenario():
         running = service(max_body_bytes=100, linger_ms=0)
@@ -140,6 +144,7 @@ def test_a_body_that_declares_too_much_is_refused_before_a_byte_is_read(service,
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_a_body_that_grows_beyond_the_limit_is_refused_there(service, drive):
     async def scenario():
         running = service(max_body_bytes=100, linger_ms=0)
@@ -198,6 +203,7 @@ def test_a_refused_client_that_held_its_body_back_is_not_asked_for_it(service, d
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_a_body_that_does_not_arrive_in_time_is_refused(service, drive):
     async def scenario():
         running = service(body_timeout_ms=1, linger_ms=0)
@@ -210,6 +216,7 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_all_bodies_together_are_bounded(service, drive):
     async def scenario():
         running = service(max_bodies_bytes=100)
@@ -235,6 +242,7 @@ async def _held(running, count, size):
     return held
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_bodies_of_one_caller_take_no_more_memory_than_its_share(service, drive):
     async def scenario():
         running = service(max_body_bytes=20_000, max_bodies_bytes=100_000, caller_share_percent=40)
@@ -248,6 +256,7 @@ def test_bodies_of_one_caller_take_no_more_memory_than_its_share(service, drive)
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-011")
 def test_bodies_of_one_caller_leave_memory_for_another(service, drive):
     async def scenario():
         running = service(max_body_bytes=20_000, max_bodies_bytes=60_000, caller_share_percent=50)
@@ -280,6 +289,7 @@ def test_the_body_of_a_caller_that_is_refused_is_not_read(service, drive, header
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-INF-031")
 @pytest.mark.parametrize(
     "query",
     [
@@ -305,6 +315,7 @@ def test_a_parameter_that_means_nothing_is_refused(service, drive, query):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-INF-031")
 def test_model_and_frame_reach_the_flow(service, drive):
     async def scenario():
         running = service()

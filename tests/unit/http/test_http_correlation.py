@@ -13,6 +13,7 @@ NOW_US = 1_800_000_000_123_456
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
+@pytest.mark.verifies("REQ-SEC-008")
 @pytest.mark.parametrize(
     "given_id",
     [
@@ -26,6 +27,7 @@ def test_a_well_formed_correlation_id_is_taken(given_id):
     assert correlation.correlation_id(given_id.encode(), NOW_US) == given_id
 
 
+@pytest.mark.verifies("REQ-SEC-008")
 @pytest.mark.parametrize(
     "given_id",
     [
@@ -52,10 +54,12 @@ def test_two_ids_of_one_moment_differ():
     assert correlation.uuid7(NOW_US) != correlation.uuid7(NOW_US)
 
 
+@pytest.mark.verifies("REQ-SEC-008")
 def test_a_well_formed_traceparent_is_taken():
     assert correlation.traceparent(TRACE.encode()) == TRACE
 
 
+@pytest.mark.verifies("REQ-SEC-008")
 @pytest.mark.parametrize(
     "header",
     [
@@ -91,6 +95,7 @@ def test_whatever_comes_the_ids_fit_a_record(correlation_header, traceparent_hea
     assert records.decode(records.encode(record)) == record
 
 
+@pytest.mark.verifies("REQ-SEC-008")
 def test_the_callers_ids_come_back_and_are_on_record(service, drive):
     async def scenario():
         running = service()

@@ -19,6 +19,7 @@ def described():
     return msgspec.json.decode(document.encoded())
 
 
+@pytest.mark.verifies("REQ-SEC-021")
 def test_the_page_loads_nothing_from_elsewhere(service, drive):
     async def scenario():
         page = (await service().ask("GET", "/docs")).body.decode()
@@ -27,6 +28,7 @@ def test_the_page_loads_nothing_from_elsewhere(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-021")
 def test_the_page_has_no_script_or_style_within_it(service, drive):
     async def scenario():
         page = (await service().ask("GET", "/docs")).body.decode()
@@ -35,6 +37,7 @@ def test_the_page_has_no_script_or_style_within_it(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-021")
 def test_the_page_may_run_our_scripts_alone(service, drive):
     async def scenario():
         policy = (await service().ask("GET", "/docs")).headers["content-security-policy"]
@@ -70,6 +73,7 @@ def test_each_file_says_once_what_it_is(service, drive, path, media_type):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-021")
 @pytest.mark.parametrize("path", ["/docs/../recorder.py", "/docs/%2e%2e", "/docs/VENDORED.toml", "/docs/a/b"])
 def test_no_other_file_is_served(service, drive, path):
     async def scenario():
@@ -112,4 +116,4 @@ def test_an_answer_has_the_members_that_are_described(service, drive, described)
 
 def test_only_the_operations_that_ask_for_a_token_say_so(described):
     secured = {path for path, methods in described["paths"].items() for one in methods.values() if one["security"]}
-    assert secured == {"/infer", "/tile/entries/{bundle}"}
+    assert secured == {"/infer", "/tile/entries/{bundle}", "/console/releases"}

@@ -3,9 +3,12 @@
 import json
 from hashlib import sha256
 
+import pytest
+
 from audit import canonical
 
 
+@pytest.mark.verifies("REQ-INF-001")
 def test_an_image_is_answered_with_a_finding_and_its_proof(service, drive):
     async def scenario():
         running = service()
@@ -18,6 +21,7 @@ def test_an_image_is_answered_with_a_finding_and_its_proof(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-013")
 def test_the_record_holds_the_digest_of_the_answer_without_its_proof(service, drive):
     async def scenario():
         running = service()
@@ -29,6 +33,7 @@ def test_the_record_holds_the_digest_of_the_answer_without_its_proof(service, dr
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-013")
 def test_the_answer_is_sent_in_canonical_form(service, drive):
     async def scenario():
         answer = await service().infer()

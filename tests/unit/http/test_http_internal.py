@@ -22,14 +22,17 @@ def ask():
     return ask
 
 
+@pytest.mark.verifies("REQ-DEP-003")
 def test_the_process_is_alive_though_it_is_not_ready(ask):
     assert ask("/livez", unready="the database is away")[0] == 200
 
 
+@pytest.mark.verifies("REQ-DEP-003")
 def test_the_process_is_ready_when_nothing_is_in_the_way(ask):
     assert ask("/readyz")[:2] == (200, b"ok\n")
 
 
+@pytest.mark.verifies("REQ-DEP-003")
 def test_a_process_that_is_not_ready_says_why(ask):
     assert ask("/readyz", unready="draining")[:2] == (503, b"draining\n")
 

@@ -50,6 +50,7 @@ def test_every_answer_has_the_status_that_it_should(service, drive, asked):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001")
 def test_every_answer_is_committed_before_its_first_byte(service, drive, asked):
     async def scenario():
         running = service()
@@ -60,6 +61,7 @@ def test_every_answer_is_committed_before_its_first_byte(service, drive, asked):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-003")
 def test_every_answer_carries_the_index_of_its_record(service, drive, asked):
     async def scenario():
         running = service()
@@ -71,6 +73,7 @@ def test_every_answer_carries_the_index_of_its_record(service, drive, asked):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-003")
 def test_every_request_makes_exactly_one_decision_record(service, drive, asked):
     async def scenario():
         running = service()
@@ -91,6 +94,7 @@ def test_every_answer_carries_its_ids_and_what_browsers_are_told(service, drive,
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-010")
 def test_every_refusal_is_a_problem_with_a_code_and_the_index(service, drive, asked):
     async def scenario():
         method, target, headers, status = asked
@@ -112,6 +116,7 @@ def test_no_request_is_left_inside_the_ledger(service, drive, asked):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-002")
 def test_every_request_is_refused_without_a_finding_while_the_ledger_is_away(service, drive, asked):
     async def scenario():
         running = service()
@@ -124,6 +129,7 @@ def test_every_request_is_refused_without_a_finding_while_the_ledger_is_away(ser
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-002")
 def test_what_could_not_be_recorded_says_so_and_when_to_come_back(service, drive):
     async def scenario():
         running = service()
@@ -147,6 +153,7 @@ def test_what_could_not_be_recorded_is_counted_for_the_outage_record(service, dr
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001")
 def test_a_finding_whose_record_fails_is_withheld(service, drive):
     async def scenario():
         running = service()
@@ -159,6 +166,7 @@ def test_a_finding_whose_record_fails_is_withheld(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001")
 def test_a_finding_whose_record_is_refused_becomes_a_recorded_failure(service, drive):
     async def scenario():
         running = service()
@@ -170,6 +178,7 @@ def test_a_finding_whose_record_is_refused_becomes_a_recorded_failure(service, d
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-010")
 def test_a_failure_of_ours_tells_its_caller_nothing_of_it(service, drive):
     async def scenario():
         running = service()
@@ -182,6 +191,7 @@ def test_a_failure_of_ours_tells_its_caller_nothing_of_it(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001")
 def test_a_refusal_by_the_flow_is_recorded_under_its_code(service, drive):
     async def scenario():
         running = service()
@@ -207,6 +217,7 @@ def test_a_client_that_leaves_before_its_body_is_complete_is_recorded(service, d
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-005")
 def test_a_client_that_leaves_during_inference_is_recorded_with_what_became_of_the_answer(service, drive):
     async def scenario():
         running = service()
@@ -240,6 +251,7 @@ def test_a_request_that_is_cancelled_before_it_is_decided_is_recorded(service, d
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-005")
 def test_a_request_that_is_cancelled_during_its_append_has_one_decision_and_its_outcome(service, drive):
     async def scenario():
         running = service()
@@ -257,6 +269,7 @@ def test_a_request_that_is_cancelled_during_its_append_has_one_decision_and_its_
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-005")
 def test_a_finding_that_cannot_be_sent_after_its_record_is_on_record_as_replaced(service, drive, monkeypatch):
     def broken(answer, proven):
         raise RuntimeError("the answer cannot be encoded")
@@ -292,6 +305,7 @@ def test_an_outcome_that_cannot_be_recorded_is_counted(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-001", "REQ-LED-002")
 def test_a_ledger_that_fails_without_having_been_unready_is_answered_alike(service, drive):
     async def scenario():
         running = service()
@@ -302,6 +316,7 @@ def test_a_ledger_that_fails_without_having_been_unready_is_answered_alike(servi
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-007")
 def test_nothing_of_a_patient_is_in_any_record(service, drive):
     async def scenario():
         running = service()
@@ -313,6 +328,7 @@ def test_nothing_of_a_patient_is_in_any_record(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-007")
 def test_a_record_names_the_route_and_never_the_path_or_query(service, drive):
     async def scenario():
         running = service()

@@ -2,10 +2,13 @@
 
 from uuid import UUID
 
+import pytest
+
 MINUTE_US = 60_000_000
 GONE = UUID("99999999-2222-4333-8444-555555555555")
 
 
+@pytest.mark.verifies("REQ-LED-024")
 def test_a_sweep_closes_without_a_count_what_a_process_that_is_gone_left_open(service, drive):
     async def scenario():
         gone, swept_by = service(), service()
@@ -42,6 +45,7 @@ def test_a_sweep_leaves_the_windows_of_its_own_process_alone(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-024")
 def test_a_window_of_a_process_that_is_known_to_be_gone_is_closed_at_once(service, drive):
     async def scenario():
         gone, sweeping = service(process_id=GONE), service()
@@ -136,6 +140,7 @@ def test_a_sweep_goes_through_the_whole_ledger_in_pages(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-024")
 def test_a_window_is_closed_once_though_two_processes_try(service, drive):
     async def scenario():
         owner, sweeping = service(), service()

@@ -16,6 +16,7 @@ async def _flood(running, count, **request):
     return [await running.ask("GET", "/nothing", **request) for _ in range(count)]
 
 
+@pytest.mark.verifies("REQ-LED-022")
 def test_public_requests_of_one_peer_and_minute_share_one_record(service, drive):
     async def scenario():
         running = service()
@@ -26,6 +27,7 @@ def test_public_requests_of_one_peer_and_minute_share_one_record(service, drive)
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-022")
 def test_two_peers_have_two_windows(service, drive):
     async def scenario():
         running = service()
@@ -51,6 +53,7 @@ def test_requests_that_come_together_wait_for_the_one_opening_record(service, dr
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-022")
 def test_a_window_is_closed_with_its_count_when_its_minute_is_over(service, drive):
     async def scenario():
         running = service()
@@ -101,6 +104,7 @@ def test_a_window_that_cannot_be_closed_now_is_closed_later(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-022", "REQ-DEP-004")
 def test_a_process_that_stops_closes_the_window_of_the_minute_it_stops_in(service, drive):
     async def scenario():
         running = service()
@@ -111,6 +115,7 @@ def test_a_process_that_stops_closes_the_window_of_the_minute_it_stops_in(servic
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-022")
 def test_a_window_that_cannot_be_opened_covers_nobody(service, drive):
     async def scenario():
         running = service()
@@ -140,6 +145,7 @@ def test_a_caller_that_is_cancelled_does_not_take_the_window_from_the_others(ser
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-023")
 def test_refusals_are_recorded_singly_up_to_the_rate(service, drive):
     async def scenario():
         running = service(refusals_per_minute=3)
@@ -149,6 +155,7 @@ def test_refusals_are_recorded_singly_up_to_the_rate(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-023")
 def test_a_flood_of_refusals_is_folded_beyond_the_rate(service, drive):
     async def scenario():
         running = service(refusals_per_minute=3)
@@ -179,6 +186,7 @@ def test_a_flood_without_a_token_is_folded_as_well(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-023")
 def test_the_next_minute_records_refusals_singly_again(service, drive):
     async def scenario():
         running = service(refusals_per_minute=1)
@@ -200,6 +208,7 @@ def test_a_flood_of_one_peer_does_not_fold_the_refusals_of_another(service, driv
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LED-023")
 def test_refusals_of_many_peers_are_folded_together_beyond_the_rate_of_all(service, drive):
     async def scenario():
         running = service(refusals_per_minute_total=3)

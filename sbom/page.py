@@ -1,0 +1,200 @@
+"""The release page: one file that needs nothing else, from which a manager decides.
+
+The verdict first, then what stands against it, then everything that it is judged by. Nothing is fetched; styles and
+the one script are inline and can be admitted by their digests (no style attribute, no inline handler).
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, StrictUndefined
+from msgspec import Struct
+
+from sbom import policy as policies
+from sbom.difference import Difference
+from sbom.gate import Gate
+from sbom.policy import Policy
+from sbom.releasing import Approved
+from sbom.report import Report
+from sbom.standards import Element, Verdict, named
+from sbom.statement import Release
+
+WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}
+CHANGES: Final = (
+    "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
+    "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
+)  # fmt: skip
+_UNIT: Final = 1_000_000
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """Everything that is on the page."""
+
+    gate: Gate
+    release: Release
+    digest: str
+    signed_by: Sequence[str]
+    development_key: bool
+    approvals: Sequence[Approved]
+    document: Element
+    policy: Policy
+    report: Report
+    verdicts: Sequence[Verdict]
+    changes: Sequence[Difference] | None
+    """None where no earlier release was given."""
+    trace: Mapping[str, Any] | None
+    today: dt.date
+
+
+def render(shown: Shown) -> str:
+    """The page. The same arguments give the same text."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates = files("sbom").joinpath("templates")
+    environment.filters |= {"percent": _percent, "thousands": lambda count: f"{count:,}"}
+    components = policies.required(shown.document)
+    return environment.from_string(templates.joinpath("release.html.j2").read_text("utf-8")).render(
+        style=templates.joinpath("release.css").read_text("utf-8"),
+        script=templates.joinpath("release.js").read_text("utf-8"),
+        word=WORDS[shown.gate.decision],
+        shown=shown,
+        product=shown.document["metadata"]["component"],
+        unknowns=[
+            each["value"]
+            for each in shown.document["metadata"].get("properties", ())
+            if each["name"] == "medai:known-unknown"
+        ],
+        components=[_row(each) for each in components],
+        licences=_licences(shown.policy, components),
+        supports=_supports(shown.policy, components, shown.today),
+        standards=[_standard(each) for each in shown.verdicts],
+        changes=_changes(shown.changes),
+        models=[_model(each) for each in components if each.get("type") == "machine-learning-model"],
+        trace=_trace(shown.trace),
+        findings=shown.report.findings,
+    )
+
+
+def index(files_there: Sequence[tuple[str, int, str]], digest: str, word: str) -> str:
+    """A list of the evidence: (name, bytes, SHA-256) of each file."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    templates = files("sbom").joinpath("templates")
+    return environment.from_string(templates.joinpath("index.html.j2").read_text("utf-8")).render(
+        style=templates.joinpath("release.css").read_text("utf-8"), files=files_there, digest=digest, word=word
+    )
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / 10_000:.1f} %"
+
+
+def _row(component: Element) -> dict[str, str]:
+    properties = {each["name"]: each["value"] for each in component.get("properties", ())}
+    return {
+        "name": named(component),
+        "kind": str(component.get("type", "")),
+        "licence": _licence(component) or "not known",
+        "supplier": str((component.get("supplier") or {}).get("name", "not known")),
+        "sha256": next((each["content"] for each in component.get("hashes", ()) if each["alg"] == "SHA-256"), "")
+        or properties.get("medai:tree:sha256", "not known"),
+    }
+
+
+def _licence(component: Element) -> str:
+    said = component.get("licenses", ())
+    texts = [each.get("expression") or each["license"].get("id") or each["license"].get("name") for each in said]
+    return ", ".join(str(each) for each in texts)
+
+
+def _licences(policy: Policy, components: Sequence[Element]) -> list[dict[str, Any]]:
+    """How many components have each licence, the denied first; bars are in millionths of the longest."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for each in components:
+        said = [one["expression"] for one in each.get("licenses", ()) if "expression" in one]
+        counted.update((policies.licence_verdict(policy, text), text) for text in said)
+    order = {"deny": 0, "review": 1, "allow": 2}
+    most = max(counted.values(), default=1)
+    ranked = sorted(counted.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))
+    return [
+        {"verdict": verdict, "licence": licence, "count": count, "width": count * _UNIT // most}
+        for (verdict, licence), count in ranked
+    ]
+
+
+def _supports(policy: Policy, components: Sequence[Element], today: dt.date) -> list[dict[str, Any]]:
+    """Whose end of support is known, the soonest first; `left` in months."""
+    found = []
+    for each in components:
+        known = policies.supported(policy, each)
+        if known is not None:
+            year, _, month = known.end.partition("-")
+            left = int(year) * 12 + int(month) - today.year * 12 - today.month
+            found.append({"name": named(each), "known": known, "left": left, "soon": left <= 12})
+    return sorted(found, key=lambda each: (each["left"], each["name"]))
+
+
+def _standard(verdict: Verdict) -> dict[str, Any]:
+    missing: dict[str, list[str]] = {}
+    for each in verdict.missing:
+        missing.setdefault(each.field, []).append(each.component or "the document")
+    ranked = sorted(missing.items(), key=lambda each: (-len(each[1]), each[0]))
+    return {"verdict": verdict, "missing": ranked}
+
+
+def _changes(changes: Sequence[Difference] | None) -> dict[str, Any]:
+    if changes is None:
+        return {"compared": False, "counts": [], "rows": [], "deeper": 0}
+    counted = Counter(each.change for each in changes)
+    most = max(counted.values(), default=1)
+    order = {change: at for at, change in enumerate(CHANGES)}
+    rows = sorted((each for each in changes if each.change != "depth"), key=lambda each: (order[each.change], each))
+    counts = [
+        {"change": each.replace("_", " "), "count": counted[each], "width": counted[each] * _UNIT // most}
+        for each in CHANGES
+        if counted[each]
+    ]
+    return {"compared": True, "counts": counts, "rows": rows, "deeper": counted["depth"]}
+
+
+def _model(component: Element) -> dict[str, Any]:
+    card = component.get("modelCard", {})
+    considerations = card.get("considerations", {})
+    return {
+        "name": named(component),
+        "title": component.get("description", ""),
+        "sha256": next((each["content"] for each in component.get("hashes", ()) if each["alg"] == "SHA-256"), ""),
+        "uses": considerations.get("useCases", ()),
+        "limits": considerations.get("technicalLimitations", ()),
+        "data": [each.get("description", "") for each in card.get("modelParameters", {}).get("datasets", ())],
+        "metrics": [
+            {
+                "name": each["type"],
+                "value": each["value"],
+                "slice": each.get("slice", ""),
+                "width": min(_UNIT, max(0, round(float(each["value"]) * _UNIT))),
+                "is_share": 0 <= float(each["value"]) <= 1,
+            }
+            for each in card.get("quantitativeAnalysis", {}).get("performanceMetrics", ())
+        ],
+    }
+
+
+def _trace(trace: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if trace is None:
+        return None
+    summary = trace["summary"]
+    verdicts = sorted(summary.get("verdicts", {}).items())
+    total = sum(count for _, count in verdicts) or 1
+    suspects = [each for each in trace.get("links", ()) if (each.get("review") or {}).get("status") == "suspect"]
+    return {
+        "summary": summary,
+        "verdicts": [
+            {"name": name.replace("_", " "), "count": count, "width": count * _UNIT // total}
+            for name, count in verdicts
+        ],
+        "classes": summary.get("classes", ()),
+        "suspects": suspects,
+        "failing": [each for each in trace.get("findings", ()) if each.get("severity") == "fail"],
+    }

@@ -1,0 +1,113 @@
+"""The gate: each thing that stands against a release blocks it, and what was not looked at stands against it."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+
+from sbom import gate, report
+from sbom.policy import Breach
+from sbom.report import Report
+from sbom.standards import Missing, Verdict
+from sbom.vex import Judged
+from sbom.vulnerabilities import Finding
+
+DAY = dt.date(2026, 3, 1)
+FINDING = Finding(
+    id="CVE-1", aliases=(), summary="", component="pkg:pypi/x@1", name="x", version="1", fixed_in=(), exploited=True,
+    epss_ppm=None, cvss_tenths=None, modified="",
+)  # fmt: skip
+TRACE: dict[str, Any] = {
+    "summary": {"requirements": 1, "hazards": 1, "hazards_controlled": 1, "tests": 1, "failing": 0}
+}
+
+
+def looked_up(*judged):
+    return Report(
+        checked=True, sbom="", release="1", today=DAY, audited=1, feeds=(), findings=judged,
+        open=sum(each.closed_by is None for each in judged),
+    )  # fmt: skip
+
+
+def evidence(**other):
+    made: dict[str, Any] = {
+        "report": looked_up(),
+        "breaches": (),
+        "verdicts": (),
+        "altered": (),
+        "trace": TRACE,
+        "signed_by": ("key",),
+        "development_key": "no",
+        "approvals": 1,
+    }
+    return gate.Evidence(**(made | other))
+
+
+def test_a_release_against_which_nothing_stands_and_that_is_signed_for_is_approved():
+    assert gate.judge(evidence()) == gate.Gate(decision="approved", findings=())
+
+
+def test_without_an_approval_it_is_not_approved():
+    assert gate.judge(evidence(approvals=0)).decision == "not_approved"
+
+
+def test_fewer_approvals_than_are_needed_do_not_approve():
+    assert gate.judge(evidence(approvals=1, approvals_needed=2)).decision == "not_approved"
+
+
+def test_no_number_of_needed_approvals_makes_none_enough():
+    assert gate.judge(evidence(approvals=0, approvals_needed=0)).decision == "not_approved"
+
+
+BREACH = Breach(rule="licence_denied", component="x 1", ref="pkg:pypi/x@1", message="GPL-3.0-only is denied")
+UNCHECKED = report.unchecked("osv: 9 days old", sbom="", release="1", today=DAY)
+
+
+@pytest.mark.parametrize(
+    ("other", "section", "words"),
+    [
+        ({"report": UNCHECKED}, "vulnerabilities", "Vulnerabilities were not checked: osv: 9 days old"),
+        (
+            {"report": looked_up(Judged(finding=FINDING, closed_by=None, why_open="?"))},
+            "vulnerabilities",
+            "1 vulnerability is open, 1 of them known to be exploited",
+        ),
+        ({"breaches": (BREACH,)}, "licences", "licence denied: x 1"),
+        ({"altered": ("x: x.py is gone",)}, "policy", "Installed files are not those of their wheels: x: x.py is gone"),
+        ({"trace": None}, "traceability", "There is no traceability matrix"),
+        ({"trace": {"summary": TRACE["summary"] | {"failing": 2}}}, "traceability", "2 findings that fail"),
+        ({"development_key": "yes"}, "signatures", "development key"),
+        ({"signed_by": ()}, "signatures", "No trusted key"),
+    ],
+)
+def test_each_thing_that_stands_against_it_blocks_it_whoever_approved(other, section, words):
+    judged = gate.judge(evidence(**other))
+    (only,) = judged.against
+    assert (judged.decision, only.section) == ("blocked", section)
+    assert words in only.text
+
+
+def test_what_is_waived_is_to_be_known_and_does_not_block():
+    judged = gate.judge(evidence(breaches=(msgspec.structs.replace(BREACH, waived="Ada"),)))
+    assert (judged.decision, [each.weight for each in judged.findings]) == ("approved", ["to_know"])
+    assert "waived by Ada" in judged.findings[0].text
+
+
+def test_a_standard_that_is_not_met_in_full_is_to_be_known():
+    verdict = Verdict(
+        standard="S", source="", passed=False, score_ppm=500_000, asked=2,
+        missing=(Missing(field="f", component=None),), not_covered=(),
+    )  # fmt: skip
+    judged = gate.judge(evidence(verdicts=(verdict,)))
+    assert (judged.decision, judged.findings[0].text) == ("approved", "S: 50.0 % of its fields are there")
+
+
+def test_what_stands_against_it_comes_first():
+    judged = gate.judge(evidence(breaches=(msgspec.structs.replace(BREACH, waived="Ada"),), trace=None))
+    assert [each.weight for each in judged.findings] == ["stands_against", "to_know"]
+
+
+def test_a_report_is_read_back_as_it_was_written():
+    made = looked_up(Judged(finding=FINDING, closed_by=None, why_open="?"))
+    assert report.decode(report.encode(made)) == made
