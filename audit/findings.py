@@ -12,6 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from traceability.marks import implements
+
 Fault = Literal[
     "record_edited",
     "hash_edited",
@@ -50,6 +52,7 @@ def by_place(found: Sequence[Found]) -> tuple[Found, ...]:
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.first, one.end, one.fault, one.part)))
 
 
+@implements("REQ-AUD-013")
 def as_text(found: Found) -> str:
     """A line for a person, and under it the notes that contradict each other."""
     where = f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"

@@ -24,6 +24,7 @@ from audit.findings import Found
 from audit.packed import LINE_COLUMNS, TILE, Tile
 from audit.ports import Anchored, Reader
 from audit.walk import Before, Expected, Walk
+from traceability.marks import implements
 
 OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
@@ -120,6 +121,7 @@ def bounds(first: int, end: int, *, processes: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+@implements("REQ-AUD-012")
 async def walk_all(open_reader: OpenReader, stretches: Iterator[Stretch], processes: int) -> list[Walked]:
     """Walk every stretch; this process takes its part, and all of it until the others have started."""
     done: list[Walked] = []
@@ -151,6 +153,7 @@ def _walk_in_process(open_reader: OpenReader, stretch: Stretch) -> Walked:
     return asyncio.run(walk(open_reader, stretch))
 
 
+@implements("REQ-AUD-012")
 async def walk(open_reader: OpenReader, stretch: Stretch) -> Walked:
     """Whether everything in one stretch is right, given that the state at its start is."""
     reader = open_reader()

@@ -22,6 +22,7 @@ from audit.errors import AuditError, LedgerUnavailable
 from audit.findings import Fault
 from audit.ports import Store
 from audit.verification import Report, Verified
+from traceability.marks import implements
 
 NAME: Final = "watch"
 """Of the lease that one process of all holds."""
@@ -81,6 +82,7 @@ class Eyes(Protocol):
         ...
 
 
+@implements("REQ-AUD-019")
 class Turn:
     """Whose turn it is to watch, of all processes: theirs who hold a lease, ended by the database's clock.
 
@@ -117,6 +119,7 @@ class Turn:
             await self._store.release(NAME, self._holder)
 
 
+@implements("REQ-AUD-019")
 class Watch:
     """One process's part in watching. For one event loop; `run` until it is cancelled."""
 

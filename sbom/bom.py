@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from sbom.components import UNKNOWN, Component
+from traceability.marks import implements
 
 SpecVersion = Literal["1.6", "1.7"]
 ROOT: Final = "urn:medai-flow:product"
@@ -45,6 +46,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     """Sentences: what this document does not account for."""
 
 
+@implements("REQ-SBM-001")
 def assemble(product: Product, parts: Parts, *, spec_version: SpecVersion = "1.6") -> dict[str, Any]:
     """The document. Components and edges are in order of their refs."""
     components = sorted(parts.components, key=lambda each: str(each["bom-ref"]))
@@ -66,6 +68,7 @@ def assemble(product: Product, parts: Parts, *, spec_version: SpecVersion = "1.6
     return {**document, "serialNumber": f"urn:uuid:{serial}"}
 
 
+@implements("REQ-SBM-001")
 def encode(document: Mapping[str, Any]) -> bytes:
     """The one spelling of `document`."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"

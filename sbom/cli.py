@@ -12,12 +12,14 @@ import msgspec
 from sbom import bom, collect, components, schema, standards
 from sbom.errors import DocumentInvalid, SbomError
 from sbom.standards import STANDARDS, Verdict
+from traceability.marks import implements
 
 EXIT_FINDINGS: Final = 1
 EXIT_USAGE: Final = 2
 SHOWN: Final = 3  # of each missing field, this many components are named on a terminal; JSON names all
 
 
+@implements("REQ-SBM-009")
 def build(arguments: Sequence[str]) -> int:
     """Write the document; nothing is written that is not valid."""
     parser = argparse.ArgumentParser(
@@ -58,6 +60,7 @@ def build(arguments: Sequence[str]) -> int:
     return 0
 
 
+@implements("REQ-SBM-009")
 def check(arguments: Sequence[str]) -> int:
     """Judge any CycloneDX 1.4 to 1.7 file: for each standard, a verdict, a score, and which fields are missing."""
     parser = argparse.ArgumentParser(prog="medai sbom check", description="judge a CycloneDX document by the standards")

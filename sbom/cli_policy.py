@@ -17,6 +17,7 @@ import msgspec
 from sbom import bom, difference, policy, report, schema, vex
 from sbom.difference import Difference
 from sbom.errors import DocumentInvalid, SbomError
+from traceability.marks import implements
 
 EXIT_FOUND: Final = 1
 EXIT_USAGE: Final = 2
@@ -25,6 +26,7 @@ _SIGNS: Final = {
 }  # fmt: skip
 
 
+@implements("REQ-SBM-009")
 def judge(arguments: Sequence[str]) -> int:
     """Hold what ships to the policy."""
     parser = argparse.ArgumentParser(prog="medai sbom policy", description="hold what ships to the policy")
@@ -54,6 +56,7 @@ def judge(arguments: Sequence[str]) -> int:
     return _run(work)
 
 
+@implements("REQ-SBM-009")
 def diff(arguments: Sequence[str]) -> int:
     """What changed between two documents of any origin."""
     parser = argparse.ArgumentParser(prog="medai sbom diff", description="what changed between two documents")
@@ -74,6 +77,7 @@ def diff(arguments: Sequence[str]) -> int:
     return _run(work)
 
 
+@implements("REQ-SBM-009")
 def exchange(arguments: Sequence[str]) -> int:
     """Write what was decided as CycloneDX VEX or OpenVEX; show what others say as proposals."""
     parser = argparse.ArgumentParser(prog="medai sbom vex", description="exchange decisions about vulnerabilities")

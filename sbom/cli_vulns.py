@@ -13,12 +13,14 @@ from typing import Final
 from sbom import feeds, looking, report, schema
 from sbom.errors import FeedUnusable, SbomError
 from sbom.report import Report
+from traceability.marks import implements
 
 EXIT_OPEN: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNCHECKED: Final = 3
 
 
+@implements("REQ-SBM-009")
 def vulns(arguments: Sequence[str]) -> int:
     """Look every shipped Python package up; fail closed."""
     parser = argparse.ArgumentParser(prog="medai sbom vulns", description="known vulnerabilities of what ships")

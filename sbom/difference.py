@@ -13,6 +13,7 @@ from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from sbom.standards import Element
+from traceability.marks import implements
 
 Change = Literal[
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
@@ -38,6 +39,7 @@ class Difference(Struct, frozen=True, kw_only=True, order=True):
     new: str | None = None
 
 
+@implements("REQ-SBM-008")
 def diff(old: Element, new: Element) -> tuple[Difference, ...]:
     """From `old` to `new`: `diff(a, a)` is empty, and `diff(b, a)` is `diff(a, b)` with everything the other way."""
     before, after = _identities(old), _identities(new)

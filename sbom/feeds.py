@@ -25,6 +25,7 @@ from sbom.errors import DocumentInvalid, FeedUnusable
 from sbom.lockfile import normalise
 from sbom.standards import walk
 from sbom.vulnerabilities import Audited, Feed, Feeds, Finding
+from traceability.marks import implements
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "medai.vulnerability-bundle/1"
@@ -44,6 +45,7 @@ class Advisories(Struct, frozen=True, kw_only=True):
     feeds: tuple[Feed, ...]
 
 
+@implements("REQ-SBM-004")
 def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     """The records of a folder, a zip, or a bundle. Raises `FeedUnusable` for what cannot be relied on."""
     files = _read(source)
@@ -59,6 +61,7 @@ def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     return Advisories(records=records, opinions=opinions, feeds=feeds)
 
 
+@implements("REQ-SBM-004")
 def opinions(kev: Path | None, epss: Path | None) -> tuple[Feeds, tuple[Feed, ...]]:
     """Who is known to exploit what, and how probable it is, with the day of each."""
     return _opinions(kev.read_bytes() if kev else None, epss.read_bytes() if epss else None)
@@ -77,6 +80,7 @@ def _opinions(kev: bytes | None, epss: bytes | None) -> tuple[Feeds, tuple[Feed,
     return Feeds(exploited=exploited, epss_ppm=probabilities), tuple(used)
 
 
+@implements("REQ-SBM-004")
 def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> None:
     """Raises `FeedUnusable` naming the first feed that is too old, or of a day that is yet to come."""
     for each in feeds:
@@ -89,6 +93,7 @@ def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> N
             raise FeedUnusable(f"{each.name}: of {each.date.isoformat()}, which is yet to come")
 
 
+@implements("REQ-SBM-004")
 def bundle(target: Path, source: Path, *, kev: Path | None, epss: Path | None, date: dt.date) -> int:
     """Write a zip that carries everything to a site without a network; the same input gives the same bytes."""
     files = {f"osv/{name}": text for name, text in _read(source).items()}
@@ -258,6 +263,7 @@ def _day(text: str, what: str) -> dt.date:
         raise FeedUnusable(f"{what}: it does not say how old it is") from error
 
 
+@implements("REQ-SBM-004")
 def audited(document: Mapping[str, Any]) -> tuple[Audited, ...]:
     """The Python components of a bill of materials that ship. Raises where there is none, or one has no version."""
     listed = [

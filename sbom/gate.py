@@ -15,6 +15,7 @@ from msgspec import Struct
 from sbom.policy import Breach
 from sbom.report import Report
 from sbom.standards import Verdict
+from traceability.marks import implements
 
 Weight = Literal["stands_against", "to_know"]
 Decision = Literal["blocked", "not_approved", "approved"]
@@ -45,6 +46,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     approvals_needed: int = 1
 
 
+@implements("REQ-REL-003")
 class Gate(Struct, frozen=True, kw_only=True):
     """The verdict: `blocked` while anything stands against it; else it is for people to approve."""
 
@@ -56,6 +58,7 @@ class Gate(Struct, frozen=True, kw_only=True):
         return tuple(each for each in self.findings if each.weight == "stands_against")
 
 
+@implements("REQ-REL-003")
 def judge(evidence: Evidence) -> Gate:
     """What stands against the release first, then what there is to know."""
     found = [

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from sbom.lockfile import normalise
+from traceability.marks import implements
 
 OWN: Final = ("audit", "migrations", "sbom", "service", "traceability")
 """The packages of ours that a release binds."""
 _NOTES: Final = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
 
 
+@implements("REQ-REL-004")
 def distributions(site: Path | None = None) -> dict[str, tuple[str, str]]:
     """Version and digest of each distribution, by normalised name: of this interpreter, or of another's `site`."""
     found = metadata.distributions(path=[str(site)]) if site else metadata.distributions()
@@ -31,11 +33,13 @@ def distributions(site: Path | None = None) -> dict[str, tuple[str, str]]:
     }
 
 
+@implements("REQ-REL-004")
 def own(root: Path) -> dict[str, str]:
     """The digest of each of our packages under `root`."""
     return {name: tree(root / name)[0] for name in OWN if (root / name).is_dir()}
 
 
+@implements("REQ-REL-004")
 def tree(folder: Path) -> tuple[str, int]:
     """The SHA-256 over `PATH NUL SHA-256 NEWLINE` of each file, by path, and how many files there are. Compiled files
     are left out."""
@@ -46,6 +50,7 @@ def tree(folder: Path) -> tuple[str, int]:
     return sha256(b"".join(lines)).hexdigest(), len(files)
 
 
+@implements("REQ-REL-004")
 def altered(site: Path | None = None) -> Iterator[str]:
     """A sentence for each file of a distribution that is not as its own RECORD says, or is gone: whoever swaps a file
     need not touch the RECORD."""

@@ -21,6 +21,7 @@ from sbom.releasing import Approved
 from sbom.report import Report
 from sbom.standards import Element, Verdict, named
 from sbom.statement import Release
+from traceability.marks import implements
 
 WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}
 CHANGES: Final = (
@@ -49,6 +50,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     today: dt.date
 
 
+@implements("REQ-REL-006")
 def render(shown: Shown) -> str:
     """The page. The same arguments give the same text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -77,6 +79,7 @@ def render(shown: Shown) -> str:
     )
 
 
+@implements("REQ-REL-006")
 def index(files_there: Sequence[tuple[str, int, str]], digest: str, word: str) -> str:
     """A list of the evidence: (name, bytes, SHA-256) of each file."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, field
 from sbom.errors import DocumentInvalid
 from sbom.licences import parsed
 from sbom.standards import Element, named
+from traceability.marks import implements
 
 Rule = Literal[
     "licence_denied",
@@ -103,6 +104,7 @@ class Breach(Struct, frozen=True, kw_only=True):
         return self.waived is None and self.rule not in WARNINGS
 
 
+@implements("REQ-SBM-003")
 def parse(text: str) -> Policy:
     """Raises `DocumentInvalid` with the place and what is wrong with it."""
     try:
@@ -116,6 +118,7 @@ def parse(text: str) -> Policy:
     return policy
 
 
+@implements("REQ-SBM-003")
 def judge(
     policy: Policy, components: Sequence[Element], *, today: dt.date, before: Sequence[Element] = ()
 ) -> tuple[Breach, ...]:

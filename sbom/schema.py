@@ -9,6 +9,7 @@ from cyclonedx.validation.json import JsonStrictValidator, JsonValidator
 from jsonschema import FormatChecker
 
 from sbom.errors import DocumentInvalid
+from traceability.marks import implements
 
 VERSIONS: Final = {
     "1.4": SchemaVersion.V1_4,
@@ -27,6 +28,7 @@ _PLAIN_ADDRESS: Final = re.compile(  # RFC 3986 section 3, without user informat
 ).fullmatch
 
 
+@implements("REQ-SBM-007")
 def require_valid(document: bytes, *, strict: bool) -> dict[str, Any]:
     """The document, valid in its own version (1.4 to 1.7). Raises `DocumentInvalid` with the path and the reason."""
     if len(document) > MAX_BYTES:

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from traceability.marks import implements
+
 Element = Mapping[str, Any]
 
 
@@ -72,6 +74,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     not_covered: tuple[str, ...]
 
 
+@implements("REQ-SBM-007")
 def judge(standard: Standard, document: Document) -> Verdict:
     """Whether every field that the standard asks for is there, and which are not."""
     missing = []

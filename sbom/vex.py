@@ -33,6 +33,7 @@ from msgspec import Meta, Struct
 
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Finding
+from traceability.marks import implements
 
 State = Literal["resolved", "resolved_with_pedigree", "exploitable", "in_triage", "false_positive", "not_affected"]
 Justification = Literal[
@@ -111,6 +112,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     statement: tuple[Statement, ...] = ()
 
 
+@implements("REQ-SBM-006")
 def parse(text: str) -> tuple[Statement, ...]:
     """The statements of a `vex.toml`. Raises `DocumentInvalid` with the place and what to write instead."""
     try:
@@ -129,6 +131,7 @@ def parse(text: str) -> tuple[Statement, ...]:
     return statements
 
 
+@implements("REQ-SBM-006")
 def judge(
     findings: Iterable[Finding],
     statements: Sequence[Statement],
@@ -175,6 +178,7 @@ def _reopened(statement: Statement, finding: Finding, sha256: str | None, releas
     return None
 
 
+@implements("REQ-SBM-006")
 def cyclonedx(judged: Sequence[Judged], *, serial: str, timestamp: str | None) -> dict[str, Any]:
     """A CycloneDX 1.6 VEX document whose `affects` link into the bill of materials `serial` (BOM-Link)."""
     bom_link = serial.replace("urn:uuid:", "urn:cdx:") + "/1#"
@@ -212,6 +216,7 @@ def cyclonedx(judged: Sequence[Judged], *, serial: str, timestamp: str | None) -
     }
 
 
+@implements("REQ-SBM-006")
 def openvex(judged: Sequence[Judged], *, author: str, identifier: str, timestamp: str) -> dict[str, Any]:
     """An OpenVEX 0.2.0 document of the same decisions."""
     statements = []
@@ -251,6 +256,7 @@ class Imported(Struct, frozen=True, kw_only=True):
     source: str
 
 
+@implements("REQ-SBM-006")
 def imported(document: Mapping[str, Any]) -> tuple[Imported, ...]:
     """The statements of an OpenVEX or CycloneDX VEX document. Raises `DocumentInvalid` for anything else."""
     try:

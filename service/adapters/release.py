@@ -10,6 +10,7 @@ from msgspec import Struct
 from sbom import activation, installed
 from sbom.errors import SbomError
 from service.errors import ReleaseRejected
+from traceability.marks import implements
 
 OWN: Final = "medai-flow"
 SHOWN: Final = 5
@@ -29,6 +30,7 @@ class Active(Struct, frozen=True, kw_only=True):
     page: bytes | None
 
 
+@implements("REQ-REL-005")
 def load(release: Path, keys: Path, page: Path | None, models: Mapping[str, str], *, environment: str) -> Active:
     """The release in the file `release`. Raises `ReleaseRejected` where it cannot be relied on, or where this is
     production and something differs from it. `models` are digests by NAME@VERSION."""

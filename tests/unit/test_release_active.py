@@ -13,6 +13,8 @@ from service.adapters import release as releases
 from service.errors import ReleaseRejected, SettingInvalid
 from service.settings import Settings
 
+pytestmark = pytest.mark.verifies("REQ-REL-005")
+
 KEY, STRANGER = Ed25519PrivateKey.from_private_bytes(b"k" * 32), Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 MODELS = {"m@1": "a" * 64}
 RELEASE = Release(

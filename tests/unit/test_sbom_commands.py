@@ -9,6 +9,8 @@ import pytest
 
 from sbom import cli, cli_policy, cli_vulns
 
+pytestmark = pytest.mark.verifies("REQ-SBM-009")
+
 ROOT = Path(__file__).resolve().parents[2]
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 needs_advisories = pytest.mark.skipif(not ADVISORIES.is_dir(), reason="no advisories under MEDAI_TEST_VECTORS")

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from sbom.difference import Difference, diff, opposite
 
+pytestmark = pytest.mark.verifies("REQ-SBM-008")
+
 ROOT = {"component": {"bom-ref": "root"}}
 
 

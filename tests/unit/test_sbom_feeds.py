@@ -14,6 +14,8 @@ from sbom import feeds
 from sbom.errors import DocumentInvalid, FeedUnusable
 from sbom.vulnerabilities import Audited, Feed
 
+pytestmark = pytest.mark.verifies("REQ-SBM-004")
+
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 DAY = dt.date(2026, 3, 1)
 RECORD = {"id": "PYSEC-1", "modified": "2026-02-28T00:00:00Z", "affected": []}

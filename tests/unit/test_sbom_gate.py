@@ -13,6 +13,8 @@ from sbom.standards import Missing, Verdict
 from sbom.vex import Judged
 from sbom.vulnerabilities import Finding
 
+pytestmark = pytest.mark.verifies("REQ-REL-003")
+
 DAY = dt.date(2026, 3, 1)
 FINDING = Finding(
     id="CVE-1", aliases=(), summary="", component="pkg:pypi/x@1", name="x", version="1", fixed_in=(), exploited=True,

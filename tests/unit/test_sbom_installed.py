@@ -11,6 +11,8 @@ import pytest
 from sbom import activation, installed
 from sbom.statement import Release, Resource
 
+pytestmark = pytest.mark.verifies("REQ-REL-004")
+
 
 def site(folder, content=b"value = 1\n", extra=()):
     """A site-packages folder with one distribution in it, as an installer leaves it."""

@@ -7,6 +7,8 @@ import pytest
 from sbom import policy
 from sbom.errors import DocumentInvalid
 
+pytestmark = pytest.mark.verifies("REQ-SBM-003")
+
 TODAY = dt.date(2026, 3, 1)
 SHA = [{"alg": "SHA-256", "content": "a" * 64}]
 TEXT = """

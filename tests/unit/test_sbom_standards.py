@@ -13,6 +13,8 @@ from sbom import schema
 from sbom.errors import DocumentInvalid
 from sbom.standards import STANDARDS, Document, judge
 
+pytestmark = pytest.mark.verifies("REQ-SBM-007")
+
 REF = "pkg:pypi/thing@1.0"
 COMPONENT: dict[str, Any] = {
     "type": "library",

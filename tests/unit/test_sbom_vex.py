@@ -10,6 +10,8 @@ from sbom import schema, vex
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Finding
 
+pytestmark = pytest.mark.verifies("REQ-SBM-006")
+
 TODAY = dt.date(2026, 3, 1)
 PURL = "pkg:pypi/some-package@1.0"
 SHA = "a" * 64

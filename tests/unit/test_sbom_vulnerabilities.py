@@ -10,6 +10,8 @@ from sbom import vulnerabilities
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Audited, Feeds, cvss3, hit, match
 
+pytestmark = pytest.mark.verifies("REQ-SBM-005")
+
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 
 
