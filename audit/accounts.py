@@ -7,7 +7,7 @@ Pure.
 """
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Final
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from audit.checkpoint import MAX_SIZE
 from audit.claims import Claim, Seen, Signed, State
 from audit.extent import Batch, Stray
 from audit.findings import Fault, Found, Part, by_place
-from audit.rearranged import Unexplained, exchanged, restored
+from audit.rearranged import Unexplained, carried_over, exchanged, restored
 from traceability.marks import implements
 
 MAX_FOUND: Final = 1_000  # a ledger with more faults than this is not read for the next one
@@ -266,6 +266,7 @@ class Accounts:
         """Nothing more will come: what waited is said."""
         self._pair_moved()
         self._pair_changed()
+        self._pair_neighbours()
         self._found += [lost.found for lost in self._lost] + [extra.found for extra in self._extra]
         self._found += [one for changed in self._changed for one in changed.found]
         self._close_edited()
@@ -315,6 +316,16 @@ class Accounts:
                     self._changed.remove(one)
                     self._changed.remove(other)
                     self.swapped(*pair)
+
+    def _pair_neighbours(self) -> None:
+        """A record that was moved over a batch's end leaves two batches changed, and none after them out of place."""
+        for one, other in pairwise(self._changed[:MAX_SEARCHED]):
+            if one not in self._changed or other.stretch.first != one.stretch.trial.claim.size:
+                continue
+            if ways := carried_over(one.stretch, other.stretch):
+                self._changed.remove(one)
+                self._changed.remove(other)
+                self.moved(*ways)
 
     def _close_edited(self) -> None:
         """Bytes that are those of another record that lost its own have changed places with it."""
