@@ -126,6 +126,7 @@ RequirementId = Literal[
     "REQ-SEC-019",
     "REQ-SEC-020",
     "REQ-SEC-021",
+    "REQ-SEC-022",
 ]
 
 
