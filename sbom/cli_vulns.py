@@ -28,7 +28,7 @@ def vulns(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the report to this file")
     given = parser.parse_args(arguments)
     try:
-        document = schema.require_valid(given.sbom.read_bytes(), strict=False)
+        document = schema.read(given.sbom)
         made = looking.look_up(given, document, given.today or dt.datetime.now(dt.UTC).date())
     except (SbomError, OSError, UnicodeDecodeError) as error:
         sys.stderr.write(f"medai: {getattr(error, 'code', 'unusable')}: {error}\n")
@@ -75,5 +75,6 @@ def _show(made: Report) -> None:
         ]
         state = f"closed: {each.closed_by.state}" if each.closed_by else f"OPEN: {each.why_open}"
         fixed = f"; fixed in {', '.join(finding.fixed_in)}" if finding.fixed_in else ""
-        print(f"  {finding.id} {finding.name} {finding.version} {' '.join(marks)}{fixed}")
-        print(f"    {finding.summary}\n    {state}")
+        named = f"{finding.id} {finding.name} {finding.version} {' '.join(marks)}{fixed}"
+        for indent, line in (("  ", named), ("    ", finding.summary), ("    ", state)):
+            print(f"{indent}{schema.plain(line)}")

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
-from sbom.standards import Element
+from sbom.fields import Element
 
 Change = Literal[
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",

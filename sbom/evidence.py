@@ -27,6 +27,7 @@ from sbom import (
     collect,
     difference,
     dsse,
+    fields,
     gate,
     installed,
     page,
@@ -89,7 +90,7 @@ def document(places: collect.Places, folder: Path) -> dict[str, Any]:
     made = schema.require_valid(encoded, strict=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SBOM).write_bytes(encoded)
-    judged = standards.Document(made)
+    judged = fields.Document(made)
     _write(folder / CHECK, [standards.judge(each, judged) for each in STANDARDS.values()])
     return made
 
@@ -107,10 +108,10 @@ def compare(made: dict[str, Any], before: Path | None, folder: Path) -> None:
     """Writes what changed since the document `before`, vulnerabilities included where its VEX is beside it."""
     compared = Compared(compared_with=None, changes=())
     if before is not None:
-        old = _document(before)
+        old = schema.read(before)
         if (before.parent / VEX).is_file():
-            old = {**old, "vulnerabilities": _document(before.parent / VEX).get("vulnerabilities", [])}
-            made = {**made, "vulnerabilities": _document(folder / VEX).get("vulnerabilities", [])}
+            old = {**old, "vulnerabilities": schema.read(before.parent / VEX).get("vulnerabilities", [])}
+            made = {**made, "vulnerabilities": schema.read(folder / VEX).get("vulnerabilities", [])}
         compared = Compared(
             compared_with=str(old.get("serialNumber", "no serial number")), changes=difference.diff(old, made)
         )
@@ -147,9 +148,9 @@ def show(view: View) -> Gate:
     signed_by = dsse.open(envelope, trusted).signed_by if trusted else ()
     envelopes = [path.read_bytes() for path in sorted((folder / releasing.APPROVALS).glob("*.dsse.json"))]
     approved = releasing.approvals(envelopes, view.approvers, digest) if view.approvers else ()
-    made = schema.require_valid((folder / SBOM).read_bytes(), strict=False)
+    made = schema.read(folder / SBOM)
     rules = policy.parse((view.project / collect.POLICY).read_text("utf-8"))
-    before = policy.required(_document(view.before)) if view.before else ()
+    before = policy.required(schema.read(view.before)) if view.before else ()
     told = report.decode((folder / VULNERABILITIES).read_bytes())
     verdicts = _decoded(folder / CHECK, list[Verdict])
     compared = _decoded(folder / DIFF, Compared)
@@ -227,10 +228,6 @@ def _trace(path: Path) -> dict[str, Any] | None:
     if not all(isinstance(count, int) for count in counts):
         raise DocumentInvalid(f"{path}: a traceability matrix counts in integers")
     return told
-
-
-def _document(path: Path) -> dict[str, Any]:
-    return schema.require_valid(path.read_bytes(), strict=False)
 
 
 def _decoded(path: Path, kind: Any) -> Any:

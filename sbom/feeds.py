@@ -22,8 +22,8 @@ import yaml
 from msgspec import Struct
 
 from sbom.errors import DocumentInvalid, FeedUnusable
+from sbom.fields import walk
 from sbom.lockfile import normalise
-from sbom.standards import walk
 from sbom.vulnerabilities import Audited, Feed, Feeds, Finding
 
 MANIFEST: Final = "manifest.json"

@@ -5,7 +5,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from sbom import feeds, lockfile, report, standards, vex, vulnerabilities
+from sbom import feeds, fields, lockfile, report, vex, vulnerabilities
 from sbom.errors import FeedUnusable
 from sbom.report import Report
 from sbom.vulnerabilities import Feed, Finding
@@ -72,7 +72,7 @@ def _looked_up(
 def _hashes(document: dict[str, Any]) -> dict[str, str]:
     return {
         each["purl"]: digest["content"]
-        for each in standards.walk(document.get("components", ()))
+        for each in fields.walk(document.get("components", ()))
         if each.get("purl")
         for digest in each.get("hashes", ())
         if digest["alg"] == "SHA-256"

@@ -15,11 +15,12 @@ from msgspec import Struct
 
 from sbom import policy as policies
 from sbom.difference import Difference
+from sbom.fields import Element, named
 from sbom.gate import Gate
 from sbom.policy import Policy
 from sbom.releasing import Approved
 from sbom.report import Report
-from sbom.standards import Element, Verdict, named
+from sbom.standards import Verdict
 from sbom.statement import Release
 
 WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}

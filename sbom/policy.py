@@ -16,8 +16,8 @@ from boolean import Expression
 from msgspec import Meta, Struct, field
 
 from sbom.errors import DocumentInvalid
+from sbom.fields import Element, named
 from sbom.licences import parsed
-from sbom.standards import Element, named
 
 Rule = Literal[
     "licence_denied",

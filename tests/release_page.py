@@ -5,11 +5,12 @@ from typing import Any
 
 from sbom import page
 from sbom.difference import Difference
+from sbom.fields import Document
 from sbom.gate import Evidence, judge
 from sbom.policy import parse
 from sbom.releasing import Approved
 from sbom.report import Report
-from sbom.standards import STANDARDS, Document
+from sbom.standards import STANDARDS
 from sbom.standards import judge as judged_by
 from sbom.statement import Approval, Release, Resource
 from sbom.vex import Judged, Statement

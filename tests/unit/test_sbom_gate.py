@@ -96,7 +96,7 @@ def test_what_is_waived_is_to_be_known_and_does_not_block():
 
 def test_a_standard_that_is_not_met_in_full_is_to_be_known():
     verdict = Verdict(
-        standard="S", source="", passed=False, score_ppm=500_000, asked=2,
+        standard="S", source="", read="", passed=False, score_ppm=500_000, asked=2,
         missing=(Missing(field="f", component=None),), not_covered=(),
     )  # fmt: skip
     judged = gate.judge(evidence(verdicts=(verdict,)))
