@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from sbom import bom, difference, policy, report, schema, vex
+from sbom import bom, difference, exchange, looking, policy, report, schema
 from sbom.difference import Difference
 from sbom.errors import DocumentInvalid, SbomError
 
@@ -73,7 +73,7 @@ def diff(arguments: Sequence[str]) -> int:
     return _run(work)
 
 
-def exchange(arguments: Sequence[str]) -> int:
+def vex(arguments: Sequence[str]) -> int:
     """Write what was decided as CycloneDX VEX or OpenVEX; show what others say as proposals."""
     parser = argparse.ArgumentParser(prog="medai sbom vex", description="exchange decisions about vulnerabilities")
     chosen = parser.add_subparsers(dest="what", required=True, metavar="export|import")
@@ -85,8 +85,12 @@ def exchange(arguments: Sequence[str]) -> int:
     out.add_argument("-o", "--output", type=Path, required=True)
     into = chosen.add_parser("import", help="show what another says, as proposals for two of us to sign")
     into.add_argument("file", type=Path)
+    into.add_argument(
+        "--sbom", type=Path, help="write them as statements for sbom/vex.toml, of what this document lists"
+    )
+    into.add_argument("--today", type=dt.date.fromisoformat, help="the day of the proposals (default: today, UTC)")
     given = parser.parse_args(arguments)
-    return _run(lambda: _export(given, parser) if given.what == "export" else _import(given.file))
+    return _run(lambda: _export(given, parser) if given.what == "export" else _import(given))
 
 
 def _export(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -97,9 +101,9 @@ def _export(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("OpenVEX names its author: give --author")
     timestamp = f"{told.today.isoformat()}T00:00:00Z"
     made = (
-        vex.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp)
+        exchange.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp)
         if given.format == "cyclonedx"
-        else vex.openvex(told.findings, author=given.author, identifier=f"{told.sbom}#vex", timestamp=timestamp)
+        else exchange.openvex(told.findings, author=given.author, identifier=f"{told.sbom}#vex", timestamp=timestamp)
     )
     encoded = bom.encode(made)
     if given.format == "cyclonedx":
@@ -110,13 +114,26 @@ def _export(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
-def _import(file: Path) -> int:
-    told = schema.decode(file.read_bytes())
+def _import(given: argparse.Namespace) -> int:
+    told = schema.decode(given.file.read_bytes())
     if not isinstance(told, dict):
-        raise DocumentInvalid(f"vex: {file}: neither OpenVEX nor CycloneDX")
-    for each in vex.imported(told):
-        why = f" ({each.justification})" if each.justification else ""
-        print(f"{each.vulnerability}  {each.component}  {each.state}{why}\n  {each.source}: {each.detail}")
+        raise DocumentInvalid(f"vex: {given.file}: neither OpenVEX nor CycloneDX")
+    said = exchange.imported(told)
+    if given.sbom is None:
+        for each in said:
+            why = f" ({each.justification})" if each.justification else ""
+            print(schema.plain(f"{each.vulnerability}  {each.component}  {each.state}{why}"))
+            print(schema.plain(f"  {each.source}: {each.detail}"))
+        return 0
+    document = schema.read(given.sbom)
+    digests, release = looking.hashes(document), looking.release(document)
+    ours = [each for each in said if each.component in digests]
+    print(
+        f"# {len(ours)} of {len(said)} are about what {given.sbom.name} lists. Two people decide: author and approver."
+    )
+    for each in ours:
+        today = given.today or dt.datetime.now(dt.UTC).date()
+        print(exchange.proposal(each, sha256=digests[each.component], release=release, today=today) + "\n")
     return 0
 
 

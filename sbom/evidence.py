@@ -27,6 +27,7 @@ from sbom import (
     collect,
     difference,
     dsse,
+    exchange,
     fields,
     gate,
     installed,
@@ -37,7 +38,6 @@ from sbom import (
     schema,
     standards,
     statement,
-    vex,
 )
 from sbom.difference import Difference
 from sbom.errors import DocumentInvalid
@@ -99,7 +99,7 @@ def decisions(told: Report, folder: Path) -> None:
     """Writes the look-up's report, and what was decided as CycloneDX VEX."""
     (folder / VULNERABILITIES).write_bytes(report.encode(told))
     timestamp = f"{told.today.isoformat()}T00:00:00Z"
-    encoded = bom.encode(vex.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp))
+    encoded = bom.encode(exchange.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp))
     schema.require_valid(encoded, strict=True)
     (folder / VEX).write_bytes(encoded)
 

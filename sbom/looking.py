@@ -25,18 +25,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def look_up(given: argparse.Namespace, document: dict[str, Any], today: dt.date) -> Report:
     """The report. Where it could not be found out, it says so and why."""
-    release = str((document.get("metadata", {}).get("component") or {}).get("version", ""))
+    named = release(document)
     serial = str(document.get("serialNumber", ""))
     try:
         audited, found, used = _looked_up(given, document, today)
     except FeedUnusable as error:
-        return report.unchecked(str(error), sbom=serial, release=release, today=today)
+        return report.unchecked(str(error), sbom=serial, release=named, today=today)
     statements = vex.parse(given.vex.read_text("utf-8")) if given.vex else ()
-    judged = vex.judge(found, statements, hashes=_hashes(document), release=release, today=today)
+    judged = vex.judge(found, statements, hashes=hashes(document), release=named, today=today)
     return Report(
         checked=True,
         sbom=serial,
-        release=release,
+        release=named,
         today=today,
         audited=audited,
         feeds=used,
@@ -69,7 +69,13 @@ def _looked_up(
     return len(components), vulnerabilities.match(components, told.records, told.opinions), told.feeds
 
 
-def _hashes(document: dict[str, Any]) -> dict[str, str]:
+def release(document: dict[str, Any]) -> str:
+    """The version of the product that `document` is about: what a decision is made for."""
+    return str((document.get("metadata", {}).get("component") or {}).get("version", ""))
+
+
+def hashes(document: dict[str, Any]) -> dict[str, str]:
+    """Each component's SHA-256 by its package URL, where it has both."""
     return {
         each["purl"]: digest["content"]
         for each in fields.walk(document.get("components", ()))

@@ -26,7 +26,7 @@ from sbom.statement import Release
 WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}
 CHANGES: Final = (
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
-    "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
+    "hash", "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
 )  # fmt: skip
 _UNIT: Final = 1_000_000
 
