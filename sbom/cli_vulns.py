@@ -66,6 +66,9 @@ def bundle(arguments: Sequence[str]) -> int:
 def _show(made: Report) -> None:
     used = ", ".join(f"{each.name} of {each.date.isoformat()} ({each.records})" for each in made.feeds)
     print(f"{made.audited} components looked up in {used}: {len(made.findings)} found, {made.open} open")
+    if made.unaudited:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in made.unaudited.items())
+        print(f"not looked up, so nothing is known of them: {kinds}")
     for each in made.findings:
         finding = each.finding
         marks = [

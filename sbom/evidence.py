@@ -161,6 +161,7 @@ def show(view: View) -> Gate:
             report=told,
             breaches=breaches,
             verdicts=verdicts,
+            today=view.today,
             altered=tuple(installed.altered(view.site)),
             trace=trace,
             signed_by=signed_by,

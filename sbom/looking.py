@@ -39,6 +39,7 @@ def look_up(given: argparse.Namespace, document: dict[str, Any], today: dt.date)
         release=named,
         today=today,
         audited=audited,
+        unaudited=feeds.unaudited(document),
         feeds=used,
         findings=judged,
         open=sum(each.closed_by is None for each in judged),

@@ -88,7 +88,7 @@ def shown(**other):
     )  # fmt: skip
     verdicts = [judged_by(standard, Document(DOCUMENT)) for standard in STANDARDS.values()]
     evidence = Evidence(
-        report=report, breaches=(), verdicts=verdicts, altered=(), trace=TRACE, signed_by=("k" * 64,),
+        report=report, today=DAY, breaches=(), verdicts=verdicts, altered=(), trace=TRACE, signed_by=("k" * 64,),
         development_key="no", approvals=1,
     )  # fmt: skip
     approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")
