@@ -140,7 +140,6 @@ PACKAGE = {"ecosystem": "PyPI", "name": "some-package"}
         {"versions": 1},
         {"ranges": [1]},
         {"ranges": [{"type": "ECOSYSTEM", "events": [1]}]},
-        {"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": 1}]}]},
         {"versions": ["1.0"], "severity": [1]},
     ],
 )
