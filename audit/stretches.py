@@ -17,9 +17,10 @@ from typing import Final
 from msgspec import Struct, structs
 
 from audit import chain, published, tree
+from audit.accounts import MAX_FOUND
 from audit.authority import Authority
 from audit.claims import Claim, Signed, State, begin, claims_of
-from audit.errors import Altered, NotFound
+from audit.errors import Altered, AuditError, NotFound
 from audit.findings import Found
 from audit.packed import LINE_COLUMNS, TILE, Tile
 from audit.ports import Anchored, Reader
@@ -76,9 +77,12 @@ class Walked(Struct, frozen=True, kw_only=True):
 class Anchors:
     """What was signed and is kept outside, taken from its places as far as a stretch goes, in order of size."""
 
-    def __init__(self, anchored: Iterator[Anchored]) -> None:
-        self._anchored = anchored
-        self._next = next(anchored, None)
+    def __init__(self, anchored: Iterator[Anchored], authority: Authority) -> None:
+        self._authority = authority
+        self.foreign: dict[int, str] = {}
+        """Sizes of which a key has signed that is the log's, and was not at that size; and why not."""
+        self._anchored = filter(self._is_by_its_key, anchored)
+        self._next = next(self._anchored, None)
         self._upto = 0
         self.late: list[Signed] = []
         """What came after larger ones."""
@@ -103,6 +107,18 @@ class Anchors:
             largest = max(largest, self._next.size)
             self._next = next(self._anchored, None)
         return largest
+
+    def _is_by_its_key(self, anchored: Anchored) -> bool:
+        """Whether the key that signed is the one of that size: whoever kept it knew the keys, not their sizes."""
+        if len(self._authority.epochs) == 1 and self._authority.given is None:
+            return True
+        try:
+            self._authority.open(anchored.checkpoint)
+        except AuditError as error:
+            if len(self.foreign) < MAX_FOUND:
+                self.foreign[anchored.size] = str(error)
+            return False
+        return True
 
 
 def signed_of(anchored: Anchored) -> Signed:
