@@ -26,7 +26,7 @@ BEFORE = 15
 """Findings that each client has when the kill comes."""
 AFTER = 5
 """Findings that each has besides, once everything runs again."""
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 # Runs the shipped file as `python -I -S audit/verifier.py --key KEY FILE` would, once for each file.
 JUDGE_EACH = """

@@ -20,7 +20,7 @@ from tests.system.running import Client, Server, eventually, serving
 
 pytestmark = pytest.mark.system
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 CLOSED_WITHIN_S = 20.0
 EXIT_USAGE = 2
 
