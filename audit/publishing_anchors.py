@@ -12,6 +12,7 @@ from audit.note import Verifier
 from audit.ports import Anchor, Lease, PublishingObserver, Reader, Store
 from audit.publishing_lanes import Lane
 from audit.rotation import KeyHistory
+from traceability.marks import implements
 
 
 class Signed(Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class Signed(Struct, frozen=True, kw_only=True):
     keys: tuple[Verifier, ...]
 
 
+@implements("REQ-PUB-002")
 class Source:
     """Where the publisher learns what there is to publish. Nothing is published that the log did not sign."""
 
@@ -93,6 +95,7 @@ class Leadership(Protocol):
         ...
 
 
+@implements("REQ-PUB-002")
 class Pace(Struct, frozen=True, kw_only=True):
     """How often something is done, and how long it pauses after failures, doubling each time."""
 
@@ -105,6 +108,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         return min(self.retry_first_s * 2 ** min(failures - 1, 32), self.retry_last_s) if failures else self.interval_s
 
 
+@implements("REQ-PUB-002")
 class AnchorKeeper:
     """Keeps one anchor up with the log. `size` is what it holds for certain, `fault` why it does not hold more."""
 

@@ -20,6 +20,7 @@ from audit.publishing_lanes import Lane
 from audit.publishing_rounds import Round
 from audit.receipt import Policy
 from audit.witnesses import Conflict, WitnessClient
+from traceability.marks import implements
 
 Result = TypeVar("Result")
 
@@ -30,6 +31,7 @@ MAX_ROUNDS: Final = 8
 """Rounds that are remembered for witnesses that still have one's checkpoint; their later answers are stored too."""
 
 
+@implements("REQ-PUB-006")
 class Asked:
     """One witness and what it is known to have. `size` is the largest that it cosigned for us, `fault` why not more."""
 
@@ -75,6 +77,7 @@ class Asked:
             raise WitnessFailed("timeout", str(error)) from error
 
 
+@implements("REQ-PUB-006")
 class Collector:
     """Rounds of one checkpoint each, one after the other. `size` is the largest that met the policy and is stored."""
 

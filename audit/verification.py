@@ -258,8 +258,8 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
     if unsigned.wrong == "attested":
         return _found("derived_column", "column", size, size, message)
     if unsigned.wrong == "foreign" and stated is not None:
-        naming = {0, *basis.refused}
-        if any(one.first <= index < one.end for one in found for index in naming if one.altered):
+        naming = {0, *basis.refused, *(index for _, index, _, _ in basis.authority.epochs)}
+        if any(_reaches(one, index) for one in found for index in naming if one.altered):
             return None
         stored = await reader.head_at(size)
         if stored is None or frontier_root(size, stored.frontier) != stated.root:
@@ -267,6 +267,11 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
         if any(one.part in ("record", "column") and one.end < size for one in found if one.altered):
             return None
     return _found("hash_edited", "checkpoint", size, size, message)
+
+
+def _reaches(found: Found, index: int) -> bool:
+    """Whether the record at `index` may be another one by what was found, or in another place."""
+    return found.first <= index and (index < found.end or found.fault == "suffix_rewritten")
 
 
 async def _missing(reader: Reader, basis: _Basis, anchors: Anchors, agreed: int, found: Sequence[Found]) -> list[Found]:

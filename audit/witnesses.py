@@ -25,6 +25,7 @@ from audit.errors import AuditError, SettingInvalid, SignatureInvalid, WitnessFa
 from audit.note import Signature
 from audit.receipt import Policy, Witness, shown
 from audit.submission import AddCheckpoint
+from traceability.marks import implements
 
 MAX_ANSWER_BYTES: Final = 64 * 1024  # a few signature lines, of ML-DSA-44 some 3.4 KB each
 SIZE_TYPE: Final = "text/x.tlog.size"
@@ -52,6 +53,7 @@ class _Answer(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+@implements("REQ-PUB-009")
 class WitnessClient:
     """One witness with one or several keys. One request at a time, on any thread; `abort` on another meanwhile."""
 
@@ -177,6 +179,7 @@ class WitnessClient:
         return WitnessFailed(reason, f"witness {self.name}: {why}")
 
 
+@implements("REQ-PUB-009")
 def clients(policy: Policy, *, timeout_ms: int) -> tuple[WitnessClient, ...]:
     """A client for each URL that the policy names; witnesses that share one are keys of the same server.
 

@@ -37,6 +37,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "unknown"
     tokens_file: Annotated[str, Meta(description="token hashes; default MEDAI_HOME/tokens.json")] = ""
     pseudonym_key_file: Annotated[str, Meta(description="HMAC key; default MEDAI_HOME/keys/pseudonym.key")] = ""
+    tls_certificate_file: Annotated[
+        str, Meta(description="certificate chain in PEM, for TLS on the public port; none: plain HTTP")
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="its private key; empty: in the same file")] = ""
     environment: Annotated[
         Literal["development", "production"],
         Meta(description="in production the service starts only where what runs is what the release binds"),

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from audit.errors import LedgerUnavailable, SettingInvalid
+from traceability.marks import implements
 
 CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_S: Final = 60
@@ -41,6 +42,7 @@ TAKE_AWAY: Final = (
 )
 
 
+@implements("REQ-KEY-006")
 def close(admin_url: str, successor: str) -> None:
     """Nothing can be appended or published in this database when this returns. Doing it again changes nothing.
 

@@ -28,7 +28,7 @@ class Alike:
         self._written: dict[tuple[Any, ...], int] = {}
         self._left_out: dict[tuple[Any, ...], int] = {}
 
-    @implements("REQ-SEC-022")
+    @implements("REQ-SEC-031")
     def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if event.get("level") == "debug":  # a line for each request is what it is asked for
             return event

@@ -191,6 +191,10 @@ class Telemetry:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
 
+    def said(self, code: str, message: str) -> None:
+        """A line for operators that is no event of the ledger."""
+        self._log.warning("service", code=code, message=message)
+
     @implements("REQ-DEP-007")
     def exposition(self) -> bytes:
         """All workers' numbers in Prometheus's text format."""

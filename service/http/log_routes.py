@@ -25,6 +25,7 @@ from service.http.admission import Rates
 from service.http.auth import admits
 from service.http.case import case_of
 from service.http.log import PublicLog
+from traceability.marks import implements
 
 CHECKPOINT_TYPE: Final = "text/plain"  # C2SP tlog-tiles, "Checkpoints"; Litestar adds the charset, utf-8
 TILE_TYPE: Final = "application/octet-stream"
@@ -43,6 +44,7 @@ PRIVATE: Final = "private"
 _PUBLIC: Final = {"record": "window"}
 
 
+@implements("REQ-LOG-003")
 def routes(log: PublicLog, callers: Rates) -> list[HTTPRouteHandler]:
     """All of them. `callers` bounds how often one token may ask for entries and proofs."""
     return [*_public(log), _entries(log, callers), *_proofs(log, callers)]

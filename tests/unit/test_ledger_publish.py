@@ -11,6 +11,8 @@ from tests.ledger_fakes import until
 from tests.publishing_fakes import QUICK, FakeAnchor, Watched, policy_of, publishing
 from tests.witness_fakes import TEXT, FakeWitness
 
+pytestmark = pytest.mark.verifies("REQ-PUB-002", "REQ-PUB-003", "REQ-PUB-006")
+
 SLOW = msgspec.structs.replace(QUICK, witness_timeout_ms=60_000, blob_deadline_ms=60_000)
 
 

@@ -13,6 +13,8 @@ from audit.receipt import Witness
 from audit.witnesses import MAX_ANSWER_BYTES, Conflict, WitnessClient, clients
 from tests.witness_fakes import SIZE, TEXT, FakeWitness, serving
 
+pytestmark = pytest.mark.verifies("REQ-PUB-009")
+
 ORIGIN = "log.example/witnessed"
 LOG = note.Signer.generate(ORIGIN, bytes(range(32)))
 LEAVES = [hashlib.sha256(bytes([at])).digest() for at in range(64)]

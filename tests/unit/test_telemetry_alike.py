@@ -5,7 +5,7 @@ from structlog import DropEvent
 
 from service.adapters.alike import MINUTE_S, Alike
 
-pytestmark = pytest.mark.verifies("REQ-SEC-022")
+pytestmark = pytest.mark.verifies("REQ-SEC-031")
 BOUND = 3
 MALFORMED = {"event": "library", "level": "warning", "logger": "uvicorn.error"}
 

@@ -70,7 +70,7 @@ def test_an_error_of_ours_is_its_class_and_place_and_never_its_message(lines):
     assert "DOE" not in json.dumps(line)
 
 
-@pytest.mark.verifies("REQ-SEC-022")
+@pytest.mark.verifies("REQ-SEC-031")
 def test_what_a_library_says_again_and_again_is_bounded(lines):
     for _ in range(5 * ALIKE):
         logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")

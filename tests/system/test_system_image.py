@@ -1,0 +1,216 @@
+"""The image, built and run as a pod would run it: what is in it, who it is, what it may write."""
+
+import json
+import os
+import re
+import socket
+import stat
+import sys
+import time
+from pathlib import Path
+from subprocess import run
+
+import pytest
+from psycopg import conninfo
+
+from sbom import lockfile
+from tests.system import image_builds
+from tests.system.image_builds import HOME, USER, Builder, Container, over_tcp
+from tests.system.running import Client, eventually
+
+# Making a Debian and installing everything into it takes minutes, which count for the first test.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1_500)]
+
+START_LIMIT_S = 120.0
+COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "make", "ld", "as", "pip", "pip3", "git", "curl", "wget")
+
+
+@pytest.fixture(scope="module")
+def builder(repository, tmp_path_factory):
+    if os.environ.get("CI") != "true" or os.geteuid() != 0:
+        pytest.skip("an image is built in CI, as root: it takes minutes, and mounts")
+    if image_builds.missing():
+        image_builds.install()
+    if image_builds.missing():
+        pytest.skip(f"no {', '.join(image_builds.missing())} here, and none to be installed")
+    return Builder(tmp_path_factory.mktemp("image"), repository)
+
+
+@pytest.fixture(scope="module")
+def image(builder):
+    return builder.build(builder.base())
+
+
+@pytest.fixture(scope="module")
+def root(builder, image):
+    with builder.mounted(image) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def container(root, module_database, tmp_path_factory):
+    """With a ledger begun by the image's own commands, in a database that it reaches over TCP."""
+    home = tmp_path_factory.mktemp("volume")
+    os.chown(home, int(USER), int(USER))
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        ports = one.getsockname()[1], two.getsockname()[1]
+    folder = str(conninfo.conninfo_to_dict(module_database.writer_url)["host"])
+    (at,) = [path for path in Path(folder).iterdir() if path.name.startswith(".s.PGSQL.") and path.suffix != ".lock"]
+    with over_tcp(str(at)) as port:
+        where = {"host": "127.0.0.1", "port": str(port)}
+        yield Container(root, home, {
+            "MEDAI_DATABASE_URL": conninfo.make_conninfo(module_database.writer_url, **where),
+            "MEDAI_DATABASE_READER_URL": conninfo.make_conninfo(module_database.reader_url, **where),
+            "MEDAI_PORT": str(ports[0]), "MEDAI_INTERNAL_PORT": str(ports[1]),
+        })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def serving(container, tmp_path_factory):
+    """The image's own entry point, ready."""
+    begun = container.run("medai", "ledger", "init", "--origin", "image.example/test")
+    assert begun.returncode == 0, begun.stderr
+    log = tmp_path_factory.mktemp("log") / "service.log"
+    with container.serving(["medai", "serve"], log) as process:
+        with Client(int(container.environment["MEDAI_INTERNAL_PORT"])) as internal:
+            ready = eventually(lambda: process.poll() is not None or _ready(internal), START_LIMIT_S)
+            said = log.read_text("utf-8", "replace")[-4_000:]
+            assert (ready, process.poll()) == (True, None), said
+        yield process
+
+
+def _ready(client):
+    try:
+        return client.get("/readyz").status == 200
+    except OSError:
+        time.sleep(0.2)
+        return False
+
+
+# ---- what it is
+
+
+def test_a_build_without_a_base_says_what_to_pass(builder):
+    assert "--build-arg BASE_IMAGE=" in builder.refusal()
+
+
+def test_it_is_nobody_that_is_root(builder, image):
+    assert builder.inspect(image)["User"] == f"{USER}:{USER}"
+
+
+def test_it_starts_without_a_shell(builder, image):
+    config = builder.inspect(image)
+    assert (config["Entrypoint"], config["Cmd"]) == (["medai"], ["serve", "--host", "0.0.0.0"])
+
+
+def test_it_says_which_commit_it_was_built_from(builder, image):
+    config = builder.inspect(image)
+    assert config["Labels"]["org.opencontainers.image.revision"] == "abc123"
+    assert "MEDAI_COMMIT=abc123" in config["Env"]
+
+
+def test_its_home_is_its_one_volume(builder, image):
+    assert list(builder.inspect(image)["Volumes"]) == [HOME]
+
+
+def test_nothing_of_the_machine_that_built_it_is_left_in_it(builder, image, root):
+    assert not (root / "etc" / "pip.conf").exists() or (root / "etc" / "pip.conf").read_bytes() == b""
+    assert [each for each in builder.inspect(image)["Env"] if "://" in each or each.startswith("PIP_")] == []
+
+
+# ---- what is in it
+
+
+def test_it_holds_exactly_what_the_lock_names(repository, root):
+    pinned = {(pin.name, pin.version) for pin in lockfile.parse((repository / "requirements.lock").read_text("utf-8"))}
+    site = root / "app" / ".venv" / "lib" / "python3.11" / "site-packages"
+    installed = {
+        (lockfile.normalise(name), version)
+        for path in site.glob("*.dist-info")
+        for name, _, version in [path.name.removesuffix(".dist-info").rpartition("-")]
+    }
+    assert {each for each in installed if each[0] != "medai-flow"} == pinned
+
+
+def test_nothing_that_installs_or_builds_is_in_it(root):
+    folders = ("usr/bin", "usr/local/bin", "bin", "app/.venv/bin")
+    assert [name for name in COMPILERS for folder in folders if (root / folder / name).exists()] == []
+    assert [path.name for path in root.glob("app/.venv/lib/*/site-packages/pip*")] == []
+    assert list(root.glob("usr/lib/python3*/ensurepip")) == []
+
+
+def test_no_test_no_embedded_database_and_no_key_is_in_it(root):
+    top = {path.name for path in (root / "app").iterdir()} - {".venv"}
+    assert top == {"audit", "migrations", "pyproject.toml", "requirements.lock", "sbom", "service", "traceability"}
+
+
+def test_every_module_of_ours_is_compiled(root):
+    sources = [
+        path for name in ("audit", "service", "sbom", "traceability") for path in (root / "app" / name).rglob("*.py")
+    ]
+    cached = [path for path in sources if not (path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc").exists()]
+    assert cached == []
+
+
+def test_nothing_in_it_gives_its_starter_more_rights(root):
+    """Set-user-id programs are of no use to it: no_new_privs takes their meaning, and a pod always sets it."""
+    ours = [
+        path
+        for path in (root / "app").rglob("*")
+        if not path.is_symlink() and path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)
+    ]
+    assert ours == []
+
+
+# ---- what it does
+
+
+def test_it_becomes_ready_as_an_ordinary_user_with_no_capability(serving):
+    status = Path(f"/proc/{serving.pid}/status").read_text("utf-8")
+    told = dict(re.findall(r"(?m)^(Uid|CapEff|CapBnd|NoNewPrivs):\s+(\S+)", status))
+    assert told == {"Uid": USER, "CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}
+
+
+def test_its_findings_are_proved(repository, serving, container, ct_slice, tmp_path):
+    issued = container.run("medai", "token", "issue", "ward", "--scope", "infer")
+    with Client(int(container.environment["MEDAI_PORT"]), issued.stdout.strip()) as client:
+        eventually(
+            lambda: client.infer(ct_slice).status != 401, START_LIMIT_S
+        )  # the file of tokens is read each second
+        answer = client.infer(ct_slice)
+    assert answer.status == 200, answer.body
+    (tmp_path / "answer.json").write_bytes(answer.body)
+    key = container.run("medai", "audit", "key").stdout.strip()
+    verifier = [sys.executable, "-I", "-S", repository / "audit" / "verifier.py", "--key", key]
+    done = run([*verifier, tmp_path / "answer.json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_says_over_http_which_commit_it_is(serving, container):
+    with Client(int(container.environment["MEDAI_PORT"])) as client:
+        assert client.get("/version").json()["commit"] == "abc123"
+
+
+WALK = """
+import json, os
+written = []
+for folder, folders, _ in os.walk("/", followlinks=False):
+    folders[:] = [name for name in folders if os.path.join(folder, name) not in ("/proc", "/sys", "/dev")]
+    try:
+        handle = os.open(os.path.join(folder, ".written"), os.O_CREAT | os.O_WRONLY, 0o600)
+    except OSError:
+        continue
+    os.close(handle)
+    os.unlink(os.path.join(folder, ".written"))
+    written.append(folder)
+print(json.dumps(written))
+"""
+
+
+def test_it_can_write_to_its_volumes_and_nowhere_else(container):
+    done = container.run("python3.11", "-c", WALK)
+    written = json.loads(done.stdout)
+    assert {each for each in written if each != "/tmp" and not each.startswith(HOME)} == set(), done.stderr
+    assert HOME in written
