@@ -1,4 +1,4 @@
-"""The image, built on this machine from a Debian made for the occasion, and a container of it whose root cannot be written.
+"""The image, built here from a Debian made for the occasion, and a container of it whose root cannot be written.
 
 Everything is in one folder that the caller removes. pip's settings and the certificates of the machine are bound in
 here: the image's own description knows neither.

@@ -22,7 +22,25 @@ from tests.system.running import Client, eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1_500)]
 
 START_LIMIT_S = 120.0
-COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "make", "ld", "as", "pip", "pip3", "git", "curl", "wget")
+COMPILERS = (
+    "cc",
+    "gcc",
+    "g++",
+    "c++",
+    "clang",
+    "make",
+    "ld",
+    "as",
+    "pip",
+    "pip3",
+    "git",
+    "curl",
+    "wget",
+    "apt",
+    "dpkg",
+)
+SHELLS = ("sh", "bash", "rbash", "dash", "ash", "zsh", "busybox", "perl")
+FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "bin", "sbin", "app/.venv/bin")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +129,11 @@ def test_it_says_which_commit_it_was_built_from(builder, image):
     assert "MEDAI_COMMIT=abc123" in config["Env"]
 
 
+def test_it_says_which_base_it_was_built_on_by_digest(builder, image):
+    labels = builder.inspect(image)["Labels"]
+    assert re.fullmatch(r"localhost/base@sha256:[0-9a-f]{64}", labels["org.opencontainers.image.base.name"])
+
+
 def test_its_home_is_its_one_volume(builder, image):
     assert list(builder.inspect(image)["Volumes"]) == [HOME]
 
@@ -134,11 +157,22 @@ def test_it_holds_exactly_what_the_lock_names(repository, root):
     assert {each for each in installed if each[0] != "medai-flow"} == pinned
 
 
+def programs(root, names):
+    return [name for name in names for folder in FOLDERS if os.path.lexists(root / folder / name)]
+
+
 def test_nothing_that_installs_or_builds_is_in_it(root):
-    folders = ("usr/bin", "usr/local/bin", "bin", "app/.venv/bin")
-    assert [name for name in COMPILERS for folder in folders if (root / folder / name).exists()] == []
+    assert programs(root, COMPILERS) == []
     assert [path.name for path in root.glob("app/.venv/lib/*/site-packages/pip*")] == []
     assert list(root.glob("usr/lib/python3*/ensurepip")) == []
+
+
+def test_no_shell_is_in_it(root):
+    assert programs(root, SHELLS) == []
+
+
+def test_what_is_installed_is_still_listed_for_scanners(root):
+    assert "Package: libc6" in (root / "var" / "lib" / "dpkg" / "status").read_text("utf-8").splitlines()
 
 
 def test_no_test_no_embedded_database_and_no_key_is_in_it(root):
@@ -154,14 +188,25 @@ def test_every_module_of_ours_is_compiled(root):
     assert cached == []
 
 
-def test_nothing_in_it_gives_its_starter_more_rights(root):
-    """Set-user-id programs are of no use to it: no_new_privs takes their meaning, and a pod always sets it."""
-    ours = [
+def test_the_standard_library_is_compiled(root):
+    (folder,) = [
         path
-        for path in (root / "app").rglob("*")
-        if not path.is_symlink() and path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)
+        for path in (*root.glob("usr/lib/python3.11"), *root.glob("usr/local/lib/python3.11"))
+        if (path / "os.py").is_file()
     ]
-    assert ours == []
+    assert [
+        path.name
+        for path in folder.glob("*.py")
+        if not (folder / "__pycache__" / f"{path.stem}.cpython-311.pyc").is_file()
+    ] == []
+
+
+def test_no_program_in_it_lends_its_owners_rights(root):
+    lent = stat.S_ISUID | stat.S_ISGID
+    found = [
+        path for path in root.rglob("*") if not path.is_symlink() and path.is_file() and path.stat().st_mode & lent
+    ]
+    assert found == []
 
 
 # ---- what it does
