@@ -169,7 +169,8 @@ class Container:
         return [*mine, str(self.root), str(self.home), *words]
 
     def given(self) -> dict[str, str]:
-        return {"PATH": "/app/.venv/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONUNBUFFERED": "1", **self.environment}
+        # After the image's own: where the kernel's tools are that give up its rights.
+        return {**self.environment, "PATH": f"{self.environment['PATH']}:/usr/sbin:/sbin"}
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -22,7 +22,25 @@ from tests.system.running import Client, eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1_500)]
 
 START_LIMIT_S = 120.0
-COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "make", "ld", "as", "pip", "pip3", "git", "curl", "wget")
+COMPILERS = (
+    "cc",
+    "gcc",
+    "g++",
+    "c++",
+    "clang",
+    "make",
+    "ld",
+    "as",
+    "pip",
+    "pip3",
+    "git",
+    "curl",
+    "wget",
+    "apt",
+    "dpkg",
+)
+SHELLS = ("sh", "bash", "rbash", "dash", "ash", "zsh", "busybox", "perl")
+FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "bin", "sbin", "app/.venv/bin")
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +60,18 @@ def image(builder):
 
 
 @pytest.fixture(scope="module")
+def config(builder, image):
+    return builder.inspect(image)
+
+
+@pytest.fixture(scope="module")
 def root(builder, image):
     with builder.mounted(image) as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
-def container(root, module_database, tmp_path_factory):
+def container(root, config, module_database, tmp_path_factory):
     """With a ledger begun by the image's own commands, in a database that it reaches over TCP."""
     home = tmp_path_factory.mktemp("volume")
     os.chown(home, int(USER), int(USER))
@@ -61,6 +84,7 @@ def container(root, module_database, tmp_path_factory):
     with over_tcp(str(at)) as port:
         where = {"host": "127.0.0.1", "port": str(port)}
         yield Container(root, home, {
+            **dict(each.split("=", 1) for each in config["Env"]),
             "MEDAI_DATABASE_URL": conninfo.make_conninfo(module_database.writer_url, **where),
             "MEDAI_DATABASE_READER_URL": conninfo.make_conninfo(module_database.reader_url, **where),
             "MEDAI_PORT": str(ports[0]), "MEDAI_INTERNAL_PORT": str(ports[1]),
@@ -68,12 +92,12 @@ def container(root, module_database, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def serving(container, tmp_path_factory):
+def serving(container, config, tmp_path_factory):
     """The image's own entry point, ready."""
     begun = container.run("medai", "ledger", "init", "--origin", "image.example/test")
     assert begun.returncode == 0, begun.stderr
     log = tmp_path_factory.mktemp("log") / "service.log"
-    with container.serving(["medai", "serve"], log) as process:
+    with container.serving([*config["Entrypoint"], *config["Cmd"]], log) as process:
         with Client(int(container.environment["MEDAI_INTERNAL_PORT"])) as internal:
             ready = eventually(lambda: process.poll() is not None or _ready(internal), START_LIMIT_S)
             said = log.read_text("utf-8", "replace")[-4_000:]
@@ -96,28 +120,31 @@ def test_a_build_without_a_base_says_what_to_pass(builder):
     assert "--build-arg BASE_IMAGE=" in builder.refusal()
 
 
-def test_it_is_nobody_that_is_root(builder, image):
-    assert builder.inspect(image)["User"] == f"{USER}:{USER}"
+def test_it_is_nobody_that_is_root(config):
+    assert config["User"] == f"{USER}:{USER}"
 
 
-def test_it_starts_without_a_shell(builder, image):
-    config = builder.inspect(image)
+def test_it_starts_without_a_shell(config):
     assert (config["Entrypoint"], config["Cmd"]) == (["medai"], ["serve", "--host", "0.0.0.0"])
 
 
-def test_it_says_which_commit_it_was_built_from(builder, image):
-    config = builder.inspect(image)
+def test_it_says_which_commit_it_was_built_from(config):
     assert config["Labels"]["org.opencontainers.image.revision"] == "abc123"
     assert "MEDAI_COMMIT=abc123" in config["Env"]
 
 
-def test_its_home_is_its_one_volume(builder, image):
-    assert list(builder.inspect(image)["Volumes"]) == [HOME]
+def test_it_says_which_base_it_was_built_on_by_digest(config):
+    labels = config["Labels"]
+    assert re.fullmatch(r"localhost/base@sha256:[0-9a-f]{64}", labels["org.opencontainers.image.base.name"])
 
 
-def test_nothing_of_the_machine_that_built_it_is_left_in_it(builder, image, root):
+def test_its_home_is_its_one_volume(config):
+    assert list(config["Volumes"]) == [HOME]
+
+
+def test_nothing_of_the_machine_that_built_it_is_left_in_it(config, root):
     assert not (root / "etc" / "pip.conf").exists() or (root / "etc" / "pip.conf").read_bytes() == b""
-    assert [each for each in builder.inspect(image)["Env"] if "://" in each or each.startswith("PIP_")] == []
+    assert [each for each in config["Env"] if "://" in each or each.startswith("PIP_")] == []
 
 
 # ---- what is in it
@@ -134,11 +161,22 @@ def test_it_holds_exactly_what_the_lock_names(repository, root):
     assert {each for each in installed if each[0] != "medai-flow"} == pinned
 
 
+def programs(root, names):
+    return [name for name in names for folder in FOLDERS if os.path.lexists(root / folder / name)]
+
+
 def test_nothing_that_installs_or_builds_is_in_it(root):
-    folders = ("usr/bin", "usr/local/bin", "bin", "app/.venv/bin")
-    assert [name for name in COMPILERS for folder in folders if (root / folder / name).exists()] == []
+    assert programs(root, COMPILERS) == []
     assert [path.name for path in root.glob("app/.venv/lib/*/site-packages/pip*")] == []
     assert list(root.glob("usr/lib/python3*/ensurepip")) == []
+
+
+def test_no_shell_is_in_it(root):
+    assert programs(root, SHELLS) == []
+
+
+def test_what_is_installed_is_still_listed_for_scanners(root):
+    assert "Package: libc6" in (root / "var" / "lib" / "dpkg" / "status").read_text("utf-8").splitlines()
 
 
 def test_no_test_no_embedded_database_and_no_key_is_in_it(root):
@@ -154,14 +192,25 @@ def test_every_module_of_ours_is_compiled(root):
     assert cached == []
 
 
-def test_nothing_in_it_gives_its_starter_more_rights(root):
-    """Set-user-id programs are of no use to it: no_new_privs takes their meaning, and a pod always sets it."""
-    ours = [
+def test_the_standard_library_is_compiled(root):
+    (folder,) = [
         path
-        for path in (root / "app").rglob("*")
-        if not path.is_symlink() and path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)
+        for path in (*root.glob("usr/lib/python3.11"), *root.glob("usr/local/lib/python3.11"))
+        if (path / "os.py").is_file()
     ]
-    assert ours == []
+    assert [
+        path.name
+        for path in folder.glob("*.py")
+        if not (folder / "__pycache__" / f"{path.stem}.cpython-311.pyc").is_file()
+    ] == []
+
+
+def test_no_program_in_it_lends_its_owners_rights(root):
+    lent = stat.S_ISUID | stat.S_ISGID
+    found = [
+        path for path in root.rglob("*") if not path.is_symlink() and path.is_file() and path.stat().st_mode & lent
+    ]
+    assert found == []
 
 
 # ---- what it does
@@ -176,9 +225,8 @@ def test_it_becomes_ready_as_an_ordinary_user_with_no_capability(serving):
 def test_its_findings_are_proved(repository, serving, container, ct_slice, tmp_path):
     issued = container.run("medai", "token", "issue", "ward", "--scope", "infer")
     with Client(int(container.environment["MEDAI_PORT"]), issued.stdout.strip()) as client:
-        eventually(
-            lambda: client.infer(ct_slice).status != 401, START_LIMIT_S
-        )  # the file of tokens is read each second
+        # The file of tokens is read each second.
+        assert eventually(lambda: client.infer(ct_slice).status != 401, START_LIMIT_S)
         answer = client.infer(ct_slice)
     assert answer.status == 200, answer.body
     (tmp_path / "answer.json").write_bytes(answer.body)
@@ -186,6 +234,12 @@ def test_its_findings_are_proved(repository, serving, container, ct_slice, tmp_p
     verifier = [sys.executable, "-I", "-S", repository / "audit" / "verifier.py", "--key", key]
     done = run([*verifier, tmp_path / "answer.json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_in_it_is_as_it_was_published(container):
+    """Otherwise it would refuse to start in production: what runs there is what was released."""
+    done = container.run("python3.11", "-c", "from sbom import installed; print([*installed.altered()])")
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 def test_it_says_over_http_which_commit_it_is(serving, container):
