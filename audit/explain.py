@@ -77,4 +77,8 @@ class Explanation:
         if attested > belief.covered:
             accounts.batch(belief.covered, attested, "its row is missing, but its records were signed")
         if end > attested:
-            accounts.add("inserted", "record", attested, end, f"records from {attested} on belong to no batch")
+            first, beyond = attested + belief.shift, end + belief.shift  # where they are stored
+            if end - attested == 1:  # it may be missing elsewhere
+                accounts.inserted(first, beyond, 1, left[-1:])
+            else:
+                accounts.add("inserted", "record", first, beyond, f"records from {first} on belong to no batch")

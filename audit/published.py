@@ -5,6 +5,7 @@ away. What is stored beside them is worked out again.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal
@@ -47,8 +48,11 @@ class Published(Struct, frozen=True, kw_only=True):
 @implements("REQ-AUD-012")
 async def within(reader: Reader, authority: Authority, first: int, end: int) -> Published:
     """All that is published of sizes in (first, end]."""
-    plain = sorted_out(authority, await reader.checkpoints(first, end))
+    stored = await reader.checkpoints(first, end)
+    plain = sorted_out(authority, stored)
     found: list[Signed | Unsigned] = [*plain.signed, *plain.unsigned]
+    twice = [size for size, times in Counter(size for size, _ in stored).items() if times > 1]
+    found += [Unsigned(size=size, wrong="version", why="it is stored more than once") for size in twice]
     versions: dict[int, list[int]] = {}
     while page := await reader.cosigned(first, end, PAGE):
         size = page[-1].size

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from audit import acceptance, merkle, note, rotation, succession, tree
-from audit.errors import Altered, AuditError, LeaseLost, LedgerForked
+from audit.errors import Altered, AuditError, LeaseLost, LedgerForked, LedgerUnavailable
 from audit.note import Verifier
 from audit.ports import Anchor, Lease, PublishingObserver, Reader, Store
 from audit.publishing_lanes import Lane
@@ -151,6 +151,10 @@ class AnchorKeeper:
                     self._forked(str(error))
                 elif isinstance(error, Altered):
                     self._observer.event("anchor_altered", str(error))
+            except Exception as fault:  # noqa: BLE001  # a fault of ours with one of them is not the others'
+                why = f"{self.name} anchor: a fault of ours ({type(fault).__name__})"
+                self.fault, self.failures = LedgerUnavailable(why), self.failures + 1
+                self._observer.anchor_failed(self.name, "internal")
             await asyncio.sleep(self._pace.after(self.failures))
 
     async def _keep_up(self, leadership: Leadership) -> None:

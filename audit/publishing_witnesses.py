@@ -174,6 +174,10 @@ class Collector:
                 self._observer.witness_failed(one.name, reason)
                 if reason in CONTRADICTIONS:
                     one.fault = await self._look_for_fork(one, round_, error)
+            except Exception as fault:  # noqa: BLE001  # a fault of ours with one of them is not the others'
+                why = f"witness {one.name}: a fault of ours ({type(fault).__name__})"
+                one.fault, one.failures = WitnessFailed("internal", why), one.failures + 1
+                self._observer.witness_failed(one.name, "internal")
             round_.waiting.discard(one.name)
             self._touch()
             if one.failures:
@@ -186,7 +190,7 @@ class Collector:
         except LedgerForked as error:
             self._forked(str(error))
             return error
-        except AuditError:
+        except Exception:  # noqa: BLE001  # what it shows is a stranger's; whatever it does to us proves nothing
             return fault
         return fault
 

@@ -50,7 +50,10 @@ class Unexplained(Struct, frozen=True, kw_only=True):
         """The places to begin with."""
         if len(self.places) <= MAX_EXHAUSTED:
             return self.places
-        return [at for at in out_of_order(self.clocks_us) if at in self.places]
+        # Of two neighbours in the wrong order either may be the stranger, and at an end nothing is out of order.
+        ends = (0, 1, len(self.leaves) - 2, len(self.leaves) - 1)
+        odd = {near for at in out_of_order(self.clocks_us) for near in (at - 1, at, at + 1)}
+        return [at for at in self.places if at in odd or at in ends]
 
 
 @implements("REQ-AUD-013")
@@ -132,6 +135,26 @@ def exchanged(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
     for i, j in product(one.suspects, other.suspects):
         if tries.reach({i: other.leaves[j]}) and others.reach({j: one.leaves[i]}):
             return one.first + i, other.first + j
+    return None
+
+
+def carried_over(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
+    """The record that was moved out of one segment into the one beside it: from where, and to where.
+
+    Requires `other` to begin where `one` ends. Those between have made place: one of them crossed the border.
+    """
+    if not _Tries(other).affordable(len(other.suspects) + len(one.leaves)):
+        return None
+    for at in other.suspects:  # stored in the second: the first lost it, and got the second's first in its place
+        if other.trial.reaches([one.leaves[-1], *without(other.leaves, at, 1)], other.tracks):
+            origin = restored(one.trial, one.leaves[:-1], other.leaves[at], one.tracks)
+            if origin is not None:
+                return one.first + origin, other.first + at
+    for at in one.suspects:
+        if one.trial.reaches([*without(one.leaves, at, 1), other.leaves[0]], one.tracks):
+            origin = restored(other.trial, other.leaves[1:], one.leaves[at], other.tracks)
+            if origin is not None:
+                return other.first + origin, one.first + at
     return None
 
 

@@ -198,6 +198,7 @@ def _split(url: str | None, name: str) -> SplitResult:
     with contextlib.suppress(ValueError):
         parts = urlsplit(url or "")
         plain = not parts.query and not parts.fragment and "@" not in parts.netloc and (url or "").isascii()
-        if parts.scheme in ("https", "http") and parts.hostname and plain and (parts.port is None or parts.port > 0):
+        host = (parts.hostname or "").encode("idna")  # a name that no resolver takes, as a socket would find out
+        if parts.scheme in ("https", "http") and host and plain and (parts.port is None or parts.port > 0):
             return parts
     raise SettingInvalid(f"policy: witness {name}: expected its http or https URL after its key")

@@ -9,6 +9,7 @@ Pure.
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
+from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from msgspec import Struct
@@ -81,6 +82,7 @@ def _metadata(product: Product, parts: Parts) -> dict[str, Any]:
         "name": product.name,
         "version": product.version,
         "description": product.description,
+        "purl": f"pkg:generic/{product.name}@{quote(product.version)}",
         "properties": [
             {"name": UNKNOWN, "value": "licence"},
             {"name": "medai:licence", "value": "not chosen"},
@@ -108,7 +110,10 @@ def _compositions(components: Sequence[Component], parts: Parts) -> list[dict[st
     """Whose dependencies are all listed, and whose are not known: native code may hold more than its file's name."""
     complete = sorted(set(parts.complete))
     others = sorted({str(each["bom-ref"]) for each in components} - set(complete))
-    made = [{"aggregate": "incomplete", "assemblies": [ROOT]}] if parts.unknowns else []
+    if parts.unknowns:
+        made: list[dict[str, Any]] = [{"aggregate": "incomplete", "assemblies": [ROOT], "dependencies": [ROOT]}]
+    else:
+        made = [{"aggregate": "complete", "assemblies": [ROOT], "dependencies": [ROOT]}]
     if complete:
         made.append({"aggregate": "complete", "dependencies": complete})
     if others:

@@ -88,8 +88,11 @@ def match(components: Iterable[Audited], advisories: Iterable[Mapping[str, Any]]
             continue
         for affected in _affected(advisory):
             for each in by_name.get(normalise(affected["package"]["name"]), ()):
-                if hit(each.version, affected) != "clear":
-                    found[(advisory["id"], each.ref)] = _finding(advisory, affected, each, feeds)
+                try:
+                    if hit(each.version, affected) != "clear":
+                        found[(advisory["id"], each.ref)] = _finding(advisory, affected, each, feeds)
+                except (TypeError, AttributeError, KeyError) as error:
+                    raise DocumentInvalid(f"osv: {advisory['id']}: not a record of the schema: {error}") from error
     return tuple(sorted(_without_twins(found.values()), key=rank))
 
 

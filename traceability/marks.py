@@ -177,6 +177,8 @@ RequirementId = Literal[
     "REQ-SEC-021",
     "REQ-SEC-022",
     "REQ-SEC-023",
+    "REQ-SEC-030",
+    "REQ-SEC-031",
     "REQ-TRC-001",
     "REQ-TRC-002",
     "REQ-TRC-003",

@@ -1,7 +1,7 @@
 """The release that this process runs under: read from its mounted file, verified, and held to what is here."""
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +45,7 @@ def load(release: Path, keys: Path, page: Path | None, models: Mapping[str, str]
     here = activation.Here(distributions=there, own=installed.own(_ROOT), models=models)
     found = [*activation.differences(opened.release, here)]
     if environment == "production":
-        found += islice(installed.altered(), SHOWN)
+        found += islice(chain(installed.shadowed(), installed.altered()), SHOWN)
         if found:
             more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise ReleaseRejected(f"this is not the release {opened.digest}: {'; '.join(found[:SHOWN])}{more}")

@@ -93,6 +93,18 @@ CHANGES = {
         "ALTER TABLE ledger.records OWNER TO CURRENT_USER",
         "missing: table records kind r owner ledger_owner",
     ),
+    "rows in a table of somebody's": (
+        "CREATE TABLE public.more () INHERITS (ledger.records)",
+        "not of the migrations: more rows of records in more",
+    ),
+    "a table that a crash empties": (
+        "ALTER TABLE ledger.cosigned SET UNLOGGED",
+        "not of the migrations: table cosigned kind r owner ledger_owner not durable",
+    ),
+    "an index over what a function computes": (
+        "CREATE INDEX mine ON ledger.records (lower(actor))",
+        "not of the migrations: index records CREATE INDEX mine",
+    ),
     "a table of somebody's": (
         "CREATE TABLE ledger.mine (it int)",
         "not of the migrations: table mine kind r",

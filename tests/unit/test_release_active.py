@@ -48,10 +48,16 @@ NO_MODELS: Any = NoModels()
 @pytest.fixture
 def here(monkeypatch):
     """What is installed; tests change it."""
-    found = {"distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")}, "own": {"service": "t"}, "altered": []}
+    found = {
+        "distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")},
+        "own": {"service": "t"},
+        "altered": [],
+        "shadowed": [],
+    }
     monkeypatch.setattr(installed, "distributions", lambda: found["distributions"])
     monkeypatch.setattr(installed, "own", lambda root: found["own"])
     monkeypatch.setattr(installed, "altered", lambda: found["altered"])
+    monkeypatch.setattr(installed, "shadowed", lambda: found["shadowed"])
     return found
 
 
@@ -87,6 +93,7 @@ def test_in_production_what_is_the_release_runs_under_its_digest(load):
         ("distributions", {}, "thing 1.0 is of the release and not installed"),
         ("distributions", {"thing": ("1.0", "other")}, "thing 1.0 has other files"),
         ("own", {"service": "u"}, "our package service"),
+        ("shadowed", ["thing: thing is imported from elsewhere"], "imported from elsewhere"),
         ("altered", ["thing: x.py is not the file that was installed"], "not the file that was installed"),
     ],
 )

@@ -143,6 +143,23 @@ def test_a_record_that_names_no_package_is_refused_by_its_id(broken):
         match([component()], [advisory(**broken)], Feeds())
 
 
+PACKAGE = {"ecosystem": "PyPI", "name": "some-package"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"versions": 1},
+        {"ranges": [1]},
+        {"ranges": [{"type": "ECOSYSTEM", "events": [1]}]},
+        {"versions": ["1.0"], "severity": [1]},
+    ],
+)
+def test_a_record_of_another_shape_is_refused_by_its_id_and_not_passed_over(entry):
+    with pytest.raises(DocumentInvalid, match="PYSEC-1"):
+        match([component()], [advisory(affected=[entry | {"package": PACKAGE}])], Feeds())
+
+
 @pytest.mark.verifies("REQ-SBM-005")
 @pytest.mark.skipif(not ADVISORIES.is_dir(), reason="no third-party advisories: set MEDAI_TEST_VECTORS")
 def test_the_python_community_s_own_advisories_hit_the_old_jinja_and_not_the_fixed_one():

@@ -129,3 +129,37 @@ resource "azurerm_private_dns_zone_virtual_network_link" "this" {
   virtual_network_id    = azurerm_virtual_network.this.id
   tags                  = var.tags
 }
+
+resource "azurerm_monitor_diagnostic_setting" "network" {
+  name                       = "all"
+  target_resource_id         = azurerm_virtual_network.this.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "groups" {
+  for_each                   = azurerm_network_security_group.this
+  name                       = "all"
+  target_resource_id         = each.value.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "nat" {
+  name                       = "all"
+  target_resource_id         = azurerm_public_ip.nat.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}

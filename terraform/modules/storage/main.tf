@@ -93,6 +93,16 @@ resource "azurerm_private_endpoint" "this" {
   }
 }
 
+resource "azurerm_monitor_diagnostic_setting" "account" {
+  name                       = "all"
+  target_resource_id         = azurerm_storage_account.this.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}
+
+# Every blob that is read, written or asked to be deleted.
 resource "azurerm_monitor_diagnostic_setting" "this" {
   name                       = "all"
   target_resource_id         = "${azurerm_storage_account.this.id}/blobServices/default"
