@@ -125,6 +125,12 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
             yield f"{each.name}: other evidence than the release's"
 
 
+def uncompared(release: Release, sources: Sources) -> Iterator[str]:
+    """What ships and was not given, so that nobody knows whether it is the release's."""
+    given = {each.name for each in (*map(_file, sources.wheels), *map(_image, sources.images))}
+    yield from (str(each.name) for each in release.subjects if each.name not in given)
+
+
 def installed_differences(release: Release, sources: Sources) -> list[str]:
     """A sentence for each package, model or installed file that is not as the release binds it."""
     bound = {lockfile.normalise(name) for name in activation.bound_packages(release)}
@@ -195,6 +201,8 @@ def _packages(sources: Sources) -> Iterator[Resource]:
             raise ReleaseInvalid(f"release: {pin.name} {version} is installed, {pin.version} is pinned")
         wheel = wheels.get(pin.name)
         known = wheel is not None and wheel.version == version
+        if wheel is not None and known and wheel.sha256 not in pin.sha256:
+            raise ReleaseInvalid(f"release: {pin.name}: the installed file's digest {wheel.sha256} is not in {LOCK}")
         yield Resource(
             uri=pypi_purl(pin.name, version),
             digest={"sha256": wheel.sha256} if wheel is not None and known else {"installedRecord": digest},
