@@ -3,6 +3,8 @@
 import re
 import subprocess
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -61,6 +63,9 @@ def collect(sources: Sources) -> Release:
     dirty = _git(project, "status", "--porcelain", "--untracked-files=no")
     if dirty and sources.work_tree == "must be its commit":
         raise ReleaseInvalid(f"release: the work tree is not its commit: {dirty.splitlines()[0].strip()} and others")
+    if sources.work_tree == "must be its commit":
+        for wheel in sources.wheels:
+            _of_commit(wheel, project)
     said = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     return Release(
         version=said["version"],
@@ -213,6 +218,22 @@ def _packages(sources: Sources) -> Iterator[Resource]:
 def _own(project: Path) -> Iterator[Resource]:
     for name, digest in sorted(installed.own(project).items()):
         yield Resource(uri=f"{activation.OWN_PREFIX}{name}", digest={"medaiTree": digest})
+
+
+def _of_commit(wheel: Path, project: Path) -> None:
+    """Every file of our packages in `wheel` is the checkout's. Raises `ReleaseInvalid` with the first that is not: a
+    wheel of an earlier commit, or one that somebody changed."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.partition("/")[0] in installed.OWN]
+            for name in names:
+                path = project / name
+                if not path.is_file() or archive.read(name) != path.read_bytes():
+                    raise ReleaseInvalid(f"release: {wheel.name}: {name} is not the file of the commit")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ReleaseInvalid(f"release: {wheel.name} is no wheel: {error}") from error
+    if not names:
+        raise ReleaseInvalid(f"release: {wheel.name}: none of our packages is in it")
 
 
 def _file(path: Path) -> Resource:

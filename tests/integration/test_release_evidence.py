@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import json
 import sys
+import zipfile
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -126,6 +127,51 @@ def test_an_installed_file_that_the_lock_does_not_allow_is_not_bound(monkeypatch
     )  # fmt: skip
     with pytest.raises(ReleaseInvalid, match=r"jinja2: the installed file's digest .* is not in requirements\.lock"):
         releasing.collect(sources)
+
+
+def wheel(path, **files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}/__init__.py", content)
+    return path
+
+
+@pytest.fixture
+def committed(monkeypatch):
+    """As if the work tree were its commit: it may not be, while somebody works on it."""
+    git = releasing._git
+    monkeypatch.setattr(releasing, "_git", lambda where, *words: "" if words[0] == "status" else git(where, *words))
+
+
+def bound(folder, path):
+    sources = releasing.Sources(
+        project=ROOT, site=collect.site_of(Path(sys.executable)), evidence=folder, wheels=(path,), images=(),
+        builder="b", invocation={},
+    )  # fmt: skip
+    return releasing.collect(sources)
+
+
+def test_a_wheel_of_the_commit_is_bound(committed, folder, tmp_path):
+    made = wheel(tmp_path / "m.whl", service=(ROOT / "service/__init__.py").read_bytes())
+    assert [each.name for each in bound(folder, made).subjects] == ["m.whl"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"service": b"import evil"}, "service/__init__.py is not the file of the commit"),
+        ({"audit/more": b""}, "audit/more/__init__.py is not the file of the commit"),
+        ({"other": b""}, "none of our packages"),
+    ],
+)
+def test_a_wheel_that_is_not_of_the_commit_is_not_bound(committed, folder, tmp_path, files, words):
+    with pytest.raises(ReleaseInvalid, match=words):
+        bound(folder, wheel(tmp_path / "m.whl", **files))
+
+
+def test_what_is_no_wheel_is_not_bound(committed, folder):
+    with pytest.raises(ReleaseInvalid, match="is no wheel"):
+        bound(folder, folder.parent / "medai.whl")
 
 
 @pytest.mark.parametrize("name", ["sbom.cdx.json", "vulnerabilities.json"])
