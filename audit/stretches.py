@@ -103,7 +103,6 @@ class Anchors:
             self._next = next(self._anchored, None)
         return largest
 
-
     def _is_by_its_key(self, anchored: Anchored) -> bool:
         """Whether the key that signed is the one of that size: whoever kept it knew the keys, not their sizes."""
         if len(self._authority.epochs) == 1 and self._authority.given is None:

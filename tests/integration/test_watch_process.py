@@ -106,6 +106,21 @@ def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
     assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE ledger.records DROP COLUMN actor",
+        "ALTER TABLE ledger.records ALTER COLUMN record TYPE text USING encode(record, 'hex')",
+        "ALTER TABLE ledger.nodes RENAME TO elsewhere",
+    ],
+)
+def test_a_child_tells_where_tables_are_so_changed_that_they_cannot_be_read(environment, database, statement):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute(statement)
+    report = asyncio.run(eyes_of(environment).look(None))
+    assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
+
+
 def test_a_child_without_a_database_is_no_verdict(environment):
     nowhere = environment | {"MEDAI_DATABASE_READER_URL": "postgresql://nobody@127.0.0.1:1/none"}
     with pytest.raises(LedgerUnavailable):
