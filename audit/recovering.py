@@ -27,6 +27,7 @@ from audit.note import Signer
 from audit.ports import Anchor, Clock, Reader, Store
 from audit.record import Continued, Genesis
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 FORMAT: Final = "medai.recovery/1"
 SUCCESSOR: Final = ".successor"
@@ -158,6 +159,7 @@ class Recovery:
         finally:
             await reader.close()
 
+    @implements("REQ-LED-029")
     async def run(self, intended: Journal) -> Journal:
         """Every step that is not done yet; what was done. A recovery under way goes on as it was begun.
 

@@ -22,6 +22,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import Malformed, VerificationFailed
 from audit.note import Signer, Verifier
 from audit.record import Genesis, KeyRotated
+from traceability.marks import implements
 
 # The first line of what is signed. The second begins with a brace where a checkpoint has its size: no signature over
 # the one is ever a signature over the other.
@@ -58,6 +59,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
         """Whose the tree of `size` records is to sign. Requires size >= 1."""
         return next(epoch for epoch in reversed(self.epochs) if size > epoch.after)
 
+    @implements("REQ-LED-028")
     def open(self, signed: str | bytes) -> Checkpoint:
         """The checkpoint, signed by the key of its size.
 
@@ -78,6 +80,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
             )
         return stated
 
+    @implements("REQ-LED-028")
     def rotated(self, index: int, entry: KeyRotated) -> "KeyHistory":
         """The history after the record at `index`, if the current key endorses the new one there.
 
@@ -106,6 +109,7 @@ def begin(genesis: Genesis) -> KeyHistory:
     return KeyHistory(origin=genesis.origin, epochs=(Epoch(key=key, index=0, after=0),))
 
 
+@implements("REQ-LED-028")
 def endorse(old: Signer, new: Signer, *, event_id: str, recorded_at_us: int) -> KeyRotated:
     """The record by which `old` hands over to `new`. Requires that both have the log's name."""
     entry = KeyRotated(

@@ -19,6 +19,7 @@ from audit.findings import Found
 from audit.postgres import migrate
 from audit.postgres.closing import MARK, WHY
 from audit.postgres.connections import Connections, Limits
+from traceability.marks import implements
 
 NAME: Final = "medai catalogue"
 EXPECTED: Final = "catalogue.txt"
@@ -99,6 +100,7 @@ MAY_READ_REVISION: Final = "SELECT has_table_privilege(to_regclass('public.alemb
 REVISION: Final = "SELECT version_num FROM public.alembic_version"
 
 
+@implements("REQ-AUD-020")
 async def changed(url: str, limits: Limits) -> tuple[Found, ...]:
     """What is not as the migrations make it. Raises `LedgerUnavailable`."""
     connections = Connections(url, limits, application_name=NAME)
@@ -123,6 +125,7 @@ async def changed(url: str, limits: Limits) -> tuple[Found, ...]:
         await connections.close()
 
 
+@implements("REQ-AUD-020")
 def differences(found: frozenset[str], *, closed_lines: tuple[str, ...] = ()) -> tuple[Found, ...]:
     """Each line that is missing or too many."""
     expected = expected_lines() - frozenset(closed_lines)

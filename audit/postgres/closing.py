@@ -12,6 +12,7 @@ from psycopg import conninfo, sql
 
 from audit.errors import LedgerUnavailable, SettingInvalid
 from audit.postgres import migrate
+from traceability.marks import implements
 
 CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_S: Final = 60
@@ -40,6 +41,7 @@ TAKE_AWAY: Final = (
 )
 
 
+@implements("REQ-LED-029")
 def close(admin_url: str, successor: str) -> None:
     """Nothing can be appended or published in this database when this returns. Doing it again changes nothing.
 

@@ -8,6 +8,8 @@ import pytest
 from audit.postgres import catalogue, closing
 from audit.postgres.connections import Limits
 
+pytestmark = pytest.mark.verifies("REQ-AUD-020")
+
 LIMITS = Limits(connections=1, connect_timeout_ms=2_000, statement_timeout_ms=10_000, lock_timeout_ms=10_000)
 
 RENEW = "the catalogue after the newest migration is another: write what is found to audit/postgres/catalogue.txt"
