@@ -49,6 +49,7 @@ ENV PATH=/app/.venv/bin:/usr/local/bin:/usr/bin:/bin MEDAI_HOME=/var/lib/medai M
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # Keys, token hashes and anchors: mount it. Nothing else is written.
 VOLUME /var/lib/medai
+# implements: REQ-DEP-012
 USER 10001:10001
 WORKDIR /app
 EXPOSE 8080 8081

@@ -63,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least severe log line")] = (
         "info"
     )
+    log_alike_per_minute: Annotated[int, _number(1, 1_000_000, "alike log lines in a minute; debug's are exempt")] = 60
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
     head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000

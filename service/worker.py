@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = service_settings.read(os.environ)
         _allow_files(settings.max_connections)
-        telemetry.configure(settings.log_level)
+        telemetry.configure(settings.log_level, alike_per_minute=settings.log_alike_per_minute)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, socket.socket(fileno=public), socket.socket(fileno=internal), status))
     except (AuditError, ServiceError) as error:

@@ -13,6 +13,7 @@ resource "azurerm_role_assignment" "encryption" {
   skip_service_principal_aad_check = true
 }
 
+# implements: REQ-DEP-019
 resource "azurerm_postgresql_flexible_server" "this" {
   name                          = "psql-medai-flow-${substr(sha256(var.subnet_id), 0, 8)}"
   resource_group_name           = var.resource_group_name

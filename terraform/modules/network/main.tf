@@ -63,6 +63,7 @@ resource "azurerm_network_security_group" "this" {
 }
 
 # From the network itself only; Azure's default rules would let the load balancer's probes in as well, which they may.
+# implements: REQ-DEP-019
 resource "azurerm_network_security_rule" "nothing_from_outside" {
   for_each                    = local.subnets
   name                        = "nothing-from-outside"

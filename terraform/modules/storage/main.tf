@@ -1,4 +1,5 @@
 # Checkpoints, where the database's owner cannot reach: no key, no SAS, one writer, and a policy that keeps every blob.
+# implements: REQ-DEP-019
 resource "azurerm_storage_account" "this" {
   name                              = "medaiflow${substr(sha256(var.resource_group_id), 0, 12)}"
   resource_group_name               = var.resource_group_name
@@ -39,6 +40,7 @@ resource "azurerm_storage_container" "checkpoints" {
   container_access_type = "private"
 }
 
+# implements: REQ-DEP-019
 resource "azurerm_storage_container_immutability_policy" "checkpoints" {
   storage_container_resource_manager_id = azurerm_storage_container.checkpoints.id
   immutability_period_in_days           = var.retention_days

@@ -1,3 +1,4 @@
+# implements: REQ-DEP-019
 resource "azurerm_key_vault" "this" {
   name                          = "kv-medai-flow-${substr(sha256(var.resource_group_id), 0, 8)}"
   resource_group_name           = var.resource_group_name
