@@ -23,6 +23,7 @@ database_admin         = { object_id = "00000000-0000-0000-0000-000000000004", n
 alert_email            = "operators@example.org"
 monthly_budget         = 5000
 budget_start           = "2027-01-01T00:00:00Z"
+pipeline_repository    = { owner = "hospital", owner_id = 123456, name = "medai-flow", id = 456789 }
 """
 
 
