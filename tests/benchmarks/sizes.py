@@ -24,6 +24,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     proofs: int
     scale_batches: int
     """Appended to the long and to the short ledger."""
+    scale_warm_batches: int
+    """Appended to the long ledger before: until most pages of its index have been touched."""
     verified_records: int
     verify_rounds: int
     traced: int
@@ -44,6 +46,7 @@ FULL = Sizes(
     other_records=5_000,
     proofs=2_000,
     scale_batches=200,
+    scale_warm_batches=3_000,
     verified_records=200_000,
     verify_rounds=5,
     traced=2_000,
@@ -62,6 +65,7 @@ QUICK = Sizes(
     other_records=100,
     proofs=20,
     scale_batches=5,
+    scale_warm_batches=5,
     verified_records=5_000,
     verify_rounds=1,
     traced=100,
