@@ -17,6 +17,7 @@ from audit.derived import COLUMNS, columns_of
 from audit.errors import Malformed
 from audit.extent import Batch
 from audit.ports import Row
+from traceability.marks import implements
 
 MAX_BATCH_RECORDS: Final = 1_024  # what `ledger.append` takes at once
 
@@ -37,6 +38,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     signed: tuple[Signed, ...] = ()
 
 
+@implements("REQ-AUD-012")
 def claims_of(batches: Iterable[Batch], signed: Iterable[Signed]) -> list[Claim]:
     """One for each size that anything is said of, in order."""
     rows: dict[int, Batch] = {}
@@ -110,6 +112,7 @@ def begin(origin: str) -> State:
     return State(size=0, frontier=(), chain=chain.start(origin))
 
 
+@implements("REQ-AUD-012")
 def parts_of(size: int) -> list[tuple[int, int]]:
     """The records [first, end) under each hash of the frontier at `size`, largest first."""
     return [(place << height, place + 1 << height) for height, place in merkle.frontier_needs(size)]

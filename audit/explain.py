@@ -9,8 +9,10 @@ from audit.accounts import Accounts
 from audit.claims import Claim, State
 from audit.lookout import Belief, Window
 from audit.segment import Segment
+from traceability.marks import implements
 
 
+@implements("REQ-AUD-013")
 class Explanation:
     """Give it windows in order with `judge`, then `finish`; read `accounts.found()`."""
 

@@ -48,7 +48,7 @@ class Rotated(Struct, frozen=True, kw_only=True):
     new: Verifier
 
 
-@implements("REQ-LED-028")
+@implements("REQ-KEY-002")
 async def rotate(log: Log, keys: KeyFiles) -> Rotated:
     """The log's key is the next key when this returns, on record and on disk. A rotation that was begun is finished.
 

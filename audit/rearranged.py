@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from audit import chain
 from audit.trial import Patched, Track, Trial, without
+from traceability.marks import implements
 
 MAX_EXHAUSTED: Final = 48
 """Records of a segment in which everything is tried, in order of their clocks or not."""
@@ -55,6 +56,7 @@ class Unexplained(Struct, frozen=True, kw_only=True):
         return [at for at in self.places if at in odd or at in ends]
 
 
+@implements("REQ-AUD-013")
 def out_of_order(values: Sequence[int]) -> list[int]:
     """The fewest places without which the values never go down."""
     tails: list[int] = []
@@ -72,6 +74,7 @@ def out_of_order(values: Sequence[int]) -> list[int]:
     return [at for at in range(len(values)) if at not in kept]
 
 
+@implements("REQ-AUD-013")
 def swapped(segment: Unexplained) -> tuple[int, int] | None:
     """Two records of the segment that have changed places."""
     leaves, places, suspects = segment.leaves, segment.places, segment.suspects
@@ -87,6 +90,7 @@ def swapped(segment: Unexplained) -> tuple[int, int] | None:
     return None
 
 
+@implements("REQ-AUD-013")
 def moved(segment: Unexplained) -> tuple[int, int] | None:
     """The record that was moved within the segment: from where, and to where. Those between have made place."""
     places, tries = segment.places, _Tries(segment)
@@ -100,6 +104,7 @@ def moved(segment: Unexplained) -> tuple[int, int] | None:
     return None
 
 
+@implements("REQ-AUD-013")
 def inserted(trial: Trial, leaves: Sequence[bytes], tracks: Sequence[Track]) -> int | None:
     """Where among `leaves` those begin that are too many: without them, the rest is what is claimed.
 
@@ -112,6 +117,7 @@ def inserted(trial: Trial, leaves: Sequence[bytes], tracks: Sequence[Track]) -> 
     return None
 
 
+@implements("REQ-AUD-013")
 def restored(trial: Trial, leaves: Sequence[bytes], lost: bytes, tracks: Sequence[Track]) -> int | None:
     """Where in `leaves`, which are one too few, the record `lost` belongs."""
     for at in range(len(leaves) + 1):
@@ -120,6 +126,7 @@ def restored(trial: Trial, leaves: Sequence[bytes], lost: bytes, tracks: Sequenc
     return None
 
 
+@implements("REQ-AUD-013")
 def exchanged(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
     """A record of each segment that have changed places."""
     tries, others = _Tries(one), _Tries(other)

@@ -81,6 +81,7 @@ class Eyes(Protocol):
         ...
 
 
+@implements("REQ-AUD-019")
 class Turn:
     """Whose turn it is to watch, of all processes: theirs who hold a lease, ended by the database's clock.
 
@@ -117,6 +118,7 @@ class Turn:
             await self._store.release(NAME, self._holder)
 
 
+@implements("REQ-AUD-019")
 class Watch:
     """One process's part in watching. For one event loop; `run` until it is cancelled."""
 

@@ -100,7 +100,7 @@ MAY_READ_REVISION: Final = "SELECT has_table_privilege(to_regclass('public.alemb
 REVISION: Final = "SELECT version_num FROM public.alembic_version"
 
 
-@implements("REQ-AUD-020")
+@implements("REQ-AUD-021")
 async def changed(url: str, limits: Limits) -> tuple[Found, ...]:
     """What is not as the migrations make it. Raises `LedgerUnavailable`."""
     connections = Connections(url, limits, application_name=NAME)
@@ -125,7 +125,7 @@ async def changed(url: str, limits: Limits) -> tuple[Found, ...]:
         await connections.close()
 
 
-@implements("REQ-AUD-020")
+@implements("REQ-AUD-021")
 def differences(found: frozenset[str], *, closed_lines: tuple[str, ...] = ()) -> tuple[Found, ...]:
     """Each line that is missing or too many."""
     expected = expected_lines() - frozenset(closed_lines)
@@ -134,6 +134,7 @@ def differences(found: frozenset[str], *, closed_lines: tuple[str, ...] = ()) ->
     return tuple(_found(line) for line in [*missing, *added][:MAX_FOUND])
 
 
+@implements("REQ-AUD-021")
 def expected_lines() -> frozenset[str]:
     """The catalogue after the newest migration."""
     return frozenset(files("audit.postgres").joinpath(EXPECTED).read_text("utf-8").splitlines())

@@ -26,13 +26,20 @@ EXTENT: Final = f"""
             ) AS beyond WHERE ahead = batched.size - 1
         ), 0)) AS size FROM batched
     ), strays AS (
-        SELECT coalesce(idx, -1) AS idx, sha256('\\x00'::bytea || coalesce(record, '')) AS leaf
-        FROM ledger.records, reached
-        WHERE idx < 0 OR idx >= reached.size OR idx IS NULL ORDER BY idx LIMIT {MAX_LISTED}
+        SELECT coalesce(idx, -1) AS idx, sha256('\\x00'::bytea || coalesce(record, '')) AS leaf FROM (
+            (SELECT idx, record FROM ledger.records WHERE idx < 0 ORDER BY idx LIMIT {MAX_LISTED})
+            UNION ALL (SELECT idx, record FROM ledger.records WHERE idx IS NULL LIMIT {MAX_LISTED})
+            UNION ALL (SELECT idx, record FROM ledger.records
+                WHERE idx >= greatest(0, (SELECT size FROM reached)) ORDER BY idx LIMIT {MAX_LISTED})
+        ) AS r ORDER BY idx LIMIT {MAX_LISTED}
     ), rows AS (
-        SELECT coalesce(b.first, -1) AS first, coalesce(b.size, -1) AS size, coalesce(b.chain, '') AS chain,
-            coalesce(b.frontier, '{{}}') AS frontier FROM ledger.batches AS b, reached
-        WHERE b.size < 1 OR b.size > reached.size OR b.size IS NULL ORDER BY b.size LIMIT {MAX_LISTED}
+        SELECT coalesce(first, -1) AS first, coalesce(size, -1) AS size, coalesce(chain, '') AS chain,
+            coalesce(frontier, '{{}}') AS frontier FROM (
+            (SELECT * FROM ledger.batches WHERE size < 1 ORDER BY size LIMIT {MAX_LISTED})
+            UNION ALL (SELECT * FROM ledger.batches WHERE size IS NULL LIMIT {MAX_LISTED})
+            UNION ALL (SELECT * FROM ledger.batches
+                WHERE size > greatest(0, (SELECT size FROM reached)) ORDER BY size LIMIT {MAX_LISTED})
+        ) AS b ORDER BY size LIMIT {MAX_LISTED}
     ), subtrees AS (
         (SELECT n.height, n.idx, n.hash FROM reached, generate_series(8, 56, 8) AS h (height)
             JOIN ledger.nodes AS n USING (height)

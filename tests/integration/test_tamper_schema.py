@@ -8,7 +8,7 @@ import pytest
 from audit.postgres import catalogue, closing
 from audit.postgres.connections import Limits
 
-pytestmark = pytest.mark.verifies("REQ-AUD-020")
+pytestmark = pytest.mark.verifies("REQ-AUD-021")
 
 LIMITS = Limits(connections=1, connect_timeout_ms=2_000, statement_timeout_ms=10_000, lock_timeout_ms=10_000)
 

@@ -14,7 +14,7 @@ from tests import recovery_scene
 from tests.ledger_fakes import World
 from tests.recovery_scene import KEPT, LOST, Scene, cut, filled
 
-pytestmark = pytest.mark.verifies("REQ-LED-029")
+pytestmark = pytest.mark.verifies("REQ-KEY-004")
 
 
 @pytest.fixture
