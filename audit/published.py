@@ -48,10 +48,9 @@ class Published(Struct, frozen=True, kw_only=True):
 @implements("REQ-AUD-012")
 async def within(reader: Reader, authority: Authority, first: int, end: int) -> Published:
     """All that is published of sizes in (first, end]."""
-    stored = await reader.checkpoints(first, end)
-    plain = sorted_out(authority, stored)
+    plain = sorted_out(authority, await reader.checkpoints(first, end))
     found: list[Signed | Unsigned] = [*plain.signed, *plain.unsigned]
-    twice = [size for size, times in Counter(size for size, _ in stored).items() if times > 1]
+    twice = [size for size, times in Counter(one.size for one in plain.signed).items() if times > 1]
     found += [Unsigned(size=size, wrong="version", why="it is stored more than once") for size in twice]
     versions: dict[int, list[int]] = {}
     while page := await reader.cosigned(first, end, PAGE):

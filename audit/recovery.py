@@ -132,6 +132,7 @@ def _opened(text: str, trusted: Sequence[Verifier]) -> Checkpoint | None:
         return None
 
 
+@implements("REQ-KEY-004")
 async def _compared(reader: Reader, head: Head, keys: KeyHistory, roots: Roots) -> Assessment:
     newest = max(roots, default=0)
     within = sorted(size for size in roots if size <= head.size)

@@ -59,6 +59,7 @@ def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) ->
         raise Forbidden(f"the token needs the scope {scope}")
 
 
+@implements("REQ-LED-023")
 def _is_named(case: Case, header: str | None, tokens: TokenBook) -> bool:
     """Whether the caller has a token that is valid; its name then goes on record. Any other is nobody's, as is none."""
     token = _bearer(header)

@@ -19,6 +19,8 @@ from service.watching import running
 from tests.tampering import ledger
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
+pytestmark = pytest.mark.verifies("REQ-AUD-019")
+
 
 @pytest.fixture
 def environment(database, tmp_path):
@@ -106,6 +108,21 @@ def test_a_child_tells_what_was_altered_and_where(environment, database):
 def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("ALTER TABLE ledger.records DISABLE TRIGGER never_change")
+    report = asyncio.run(eyes_of(environment).look(None))
+    assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE ledger.records DROP COLUMN actor",
+        "ALTER TABLE ledger.records ALTER COLUMN record TYPE text USING encode(record, 'hex')",
+        "ALTER TABLE ledger.nodes RENAME TO elsewhere",
+    ],
+)
+def test_a_child_tells_where_tables_are_so_changed_that_they_cannot_be_read(environment, database, statement):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute(statement)
     report = asyncio.run(eyes_of(environment).look(None))
     assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
 

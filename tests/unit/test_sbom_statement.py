@@ -66,7 +66,9 @@ def test_an_approval_of_another_release_is_refused():
 
 
 @pytest.mark.verifies("REQ-REL-001")
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"meaning": ""}, {"time": "yesterday"}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": ""}, {"meaning": ""}, {"time": "yesterday"}, {"time": "2026-02-30T10:00:00Z"}]
+)
 def test_an_approval_without_a_name_a_time_or_a_meaning_is_refused(wrong):
     with pytest.raises(ReleaseInvalid):
         statement.encode_approval(replace(APPROVAL, **wrong), SHA)
@@ -76,6 +78,16 @@ def test_an_approval_without_a_name_a_time_or_a_meaning_is_refused(wrong):
 def test_a_release_is_no_approval():
     with pytest.raises(ReleaseInvalid):
         statement.decode_approval(statement.encode(RELEASE), SHA)
+
+
+def spelt(made):
+    """JSON as a statement is spelt."""
+    return json.dumps(made, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_a_statement_that_is_spelt_as_it_is_spelt_here_is_read():
+    payload = statement.encode(RELEASE)
+    assert spelt(json.loads(payload)) == payload
 
 
 @pytest.mark.verifies("REQ-REL-001")
@@ -89,14 +101,40 @@ def test_a_release_is_no_approval():
         lambda made: made["predicate"]["buildDefinition"]["internalParameters"].clear(),
         lambda made: made["predicate"]["buildDefinition"]["resolvedDependencies"][1].pop("annotations"),
         lambda made: made.update(more=1),
+        lambda made: made.pop("_type"),
+        lambda made: made.pop("predicateType"),
+        lambda made: made["subject"][0].update(more=1),
     ],
-    ids=["type", "no subject", "no dependencies", "no commit", "no migrations head", "unknown kind", "unknown member"],
+    ids=[
+        "type",
+        "no subject",
+        "no dependencies",
+        "no commit",
+        "no migrations head",
+        "unknown kind",
+        "unknown member",
+        "type left out",
+        "kind left out",
+        "member of a subject",
+    ],
 )
 def test_a_statement_that_does_not_say_what_it_must_is_refused(spoil):
     made = json.loads(statement.encode(RELEASE))
     spoil(made)
     with pytest.raises(ReleaseInvalid):
-        statement.decode(json.dumps(made).encode())
+        statement.decode(spelt(made))
+
+
+def test_a_statement_that_is_spelt_in_another_way_is_refused():
+    with pytest.raises(ReleaseInvalid, match="spelt in another way"):
+        statement.decode(statement.encode(RELEASE) + b" ")
+
+
+def test_an_approval_that_leaves_out_that_it_is_one_is_refused():
+    made = json.loads(statement.encode_approval(APPROVAL, SHA))
+    del made["predicateType"]
+    with pytest.raises(ReleaseInvalid):
+        statement.decode_approval(spelt(made), SHA)
 
 
 @pytest.mark.verifies("REQ-REL-003")

@@ -16,6 +16,8 @@ from tests.tampering import changes, judged
 from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, TALL
 
+pytestmark = pytest.mark.verifies("REQ-AUD-019")
+
 DAY_S = 86_400
 
 
