@@ -7,19 +7,17 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Struct
 
-from audit import record
 from audit.note import Verifier
-from audit.postgres.reader import PostgresReader
 from audit.receipt import Policy, open_checkpoint, parse
 from audit.record import Prediction, ServiceStarted, ServiceStopped
 from tests.system.balancing import Balancer, balancing
 from tests.system.callers import Held, Question, calling
-from tests.system.conftest import Entry
+from tests.system.conftest import Entry, entries_at
 from tests.system.faults.log import WHOLE, Account, Log
 from tests.system.faults.service import account_of, issue_a_token, receipts
 from tests.system.running import Server, eventually
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]  # of a machine that is busy: four starts in one fixture
 
 CLIENTS = 4
 EACH = 5
@@ -99,23 +97,11 @@ def _told(
         unserved=front.unserved,
         sent=dict(front.sent),
         exit_codes=codes,
-        entries=asyncio.run(_entries(reader_url)),
+        entries=entries_at(reader_url),
         account=asyncio.run(account_of(Log(folder / "log", reader_url), receipts(held))),
         verified=server.medai("audit", "verify").returncode,
         key=server.medai("audit", "key").stdout.strip(),
     )
-
-
-async def _entries(reader_url: str) -> list[Entry]:
-    reader = PostgresReader(reader_url)
-    try:
-        stored = [one async for one in reader.records(0, (await reader.head()).size)]
-    finally:
-        await reader.close()
-    return [
-        Entry(index=one.index, event_id=str(one.event_id), body=one.body, record=record.decode(one.body))
-        for one in stored
-    ]
 
 
 def test_every_request_is_answered(story):
