@@ -7,10 +7,12 @@ tree were recomputed as well, only what was signed can tell: `suffix_rewritten`.
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
+
+from traceability.marks import implements
 
 Fault = Literal[
     "record_edited",
@@ -45,11 +47,12 @@ class Found(Struct, frozen=True, kw_only=True):
     """False where it needs an explanation and is no alteration of what was recorded."""
 
 
-def by_place(found: Sequence[Found]) -> tuple[Found, ...]:
+def by_place(found: Iterable[Found]) -> tuple[Found, ...]:
     """In the order of their places, the same thing once."""
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.first, one.end, one.fault, one.part)))
 
 
+@implements("REQ-AUD-013")
 def as_text(found: Found) -> str:
     """A line for a person, and under it the notes that contradict each other."""
     where = f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"

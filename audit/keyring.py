@@ -19,11 +19,13 @@ from audit.errors import KeyMissing, SettingInvalid
 from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Keys
 from audit.rotation import KeyHistory, shown
+from traceability.marks import implements
 
 NEXT: Final = ".next"
 RETIRED: Final = ".retired-"
 
 
+@implements("REQ-KEY-002")
 class Keyring:
     """Which of the keys at hand signs which sizes, by the history of the log that is in use."""
 
@@ -86,6 +88,7 @@ class Keyring:
         return None
 
 
+@implements("REQ-KEY-002")
 class KeyFiles:
     """Implements `audit.ports.Keys` over the two files."""
 

@@ -22,6 +22,7 @@ from audit.errors import AuditError, LedgerUnavailable
 from audit.note import Verifier
 from audit.settings import ledger_settings, places, publish_settings
 from audit.verification import Report, Verified
+from traceability.marks import implements
 
 LOWEST_PRIORITY: Final = 19
 EXIT_FAILED: Final = 2
@@ -36,6 +37,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     since: Verified | None
 
 
+@implements("REQ-AUD-020")
 class ChildEyes:
     """Implements `audit.watch.Eyes` by a child."""
 

@@ -19,6 +19,7 @@ from audit.note import Verifier
 from audit.ports import Head, Reader
 from audit.record import Continued
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 Reason = Literal["truncated", "rewritten", "closed"]
 Kept = Callable[[Sequence[Verifier]], Iterable[str]]
@@ -27,6 +28,7 @@ Roots = Mapping[int, Set[bytes]]
 """Size -> the roots that were signed for it."""
 
 
+@implements("REQ-KEY-004")
 class Assessment(Struct, frozen=True, kw_only=True):
     """What a database still proves of a log, against every checkpoint that was signed for it and is known.
 
@@ -66,6 +68,7 @@ class Assessment(Struct, frozen=True, kw_only=True):
         return words(self.continued())
 
 
+@implements("REQ-KEY-004")
 def words(continued: Continued) -> str:
     """What became of the closed log, in a sentence or two."""
     proved = f"the database of {continued.origin} proves {continued.size} records, root {continued.root}"
@@ -80,6 +83,7 @@ def words(continued: Continued) -> str:
     return f"{proved}; {signed}; {lost}"
 
 
+@implements("REQ-KEY-004")
 async def assess(reader: Reader, held: Sequence[Verifier], kept: Kept) -> Assessment:
     """Compare the database with every checkpoint of the log that is kept anywhere.
 

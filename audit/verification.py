@@ -98,7 +98,7 @@ async def verify(
             return _report(basis, 0, basis.found)
         anchor.trust(basis.authority.verifiers)
         processes = processes or min(os.cpu_count() or 1, 1 + basis.extent.end // MIN_SHARE)
-        kept = Anchors(_kept(anchor, since))
+        kept = Anchors(_kept(anchor, since), basis.authority)
         start = None if since is None else since.start
         handed = _stretches(basis, kept, start, processes=processes, schema=schema)
         walked = await stretches.walk_all(open_reader, handed, processes)
@@ -114,7 +114,7 @@ async def verify(
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found)
-        found += _stranger(anchor, basis, found) + await _unpublished(reader, walked)
+        found += _stranger(anchor, basis, found) + _retired(kept, basis, found) + await _unpublished(reader, walked)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
@@ -258,8 +258,8 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
     if unsigned.wrong == "attested":
         return _found("derived_column", "column", size, size, message)
     if unsigned.wrong == "foreign" and stated is not None:
-        naming = {0, *basis.refused}
-        if any(one.first <= index < one.end for one in found for index in naming if one.altered):
+        naming = {0, *basis.refused, *(index for _, index, _, _ in basis.authority.epochs)}
+        if any(_reaches(one, index) for one in found for index in naming if one.altered):
             return None
         stored = await reader.head_at(size)
         if stored is None or frontier_root(size, stored.frontier) != stated.root:
@@ -267,6 +267,11 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
         if any(one.part in ("record", "column") and one.end < size for one in found if one.altered):
             return None
     return _found("hash_edited", "checkpoint", size, size, message)
+
+
+def _reaches(found: Found, index: int) -> bool:
+    """Whether the record at `index` may be another one by what was found, or in another place."""
+    return found.first <= index and (index < found.end or found.fault == "suffix_rewritten")
 
 
 async def _missing(reader: Reader, basis: _Basis, anchors: Anchors, agreed: int, found: Sequence[Found]) -> list[Found]:
@@ -325,6 +330,18 @@ def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Fou
             end = basis.extent.end
             return [_found("wrong_key", "key", end, end, str(error))]
     return []
+
+
+def _retired(anchors: Anchors, basis: _Basis, found: Sequence[Found]) -> list[Found]:
+    """What is kept outside and was signed by a key of the log that was not its key at that size, where the records
+    that say so are what they were."""
+    naming = [index for _, index, _, _ in basis.authority.epochs]
+    if any(_reaches(one, index) for one in found for index in naming if one.altered):
+        return []
+    return [
+        _found("wrong_key", "key", size, size, f"what is kept outside as the checkpoint of size {size}: {why}")
+        for size, why in anchors.foreign.items()
+    ]
 
 
 def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Found:

@@ -15,17 +15,19 @@ from msgspec import Struct
 
 from sbom import policy as policies
 from sbom.difference import Difference
+from sbom.fields import Element, named
 from sbom.gate import Gate
 from sbom.policy import Policy
 from sbom.releasing import Approved
 from sbom.report import Report
-from sbom.standards import Element, Verdict, named
+from sbom.standards import Verdict
 from sbom.statement import Release
+from traceability.marks import implements
 
 WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}
 CHANGES: Final = (
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
-    "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
+    "hash", "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
 )  # fmt: skip
 _UNIT: Final = 1_000_000
 
@@ -49,6 +51,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     today: dt.date
 
 
+@implements("REQ-REL-006")
 def render(shown: Shown) -> str:
     """The page. The same arguments give the same text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -77,6 +80,7 @@ def render(shown: Shown) -> str:
     )
 
 
+@implements("REQ-REL-006")
 def index(files_there: Sequence[tuple[str, int, str]], digest: str, word: str) -> str:
     """A list of the evidence: (name, bytes, SHA-256) of each file."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

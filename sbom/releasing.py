@@ -16,6 +16,7 @@ from sbom import activation, distributions, dsse, installed, lockfile, statement
 from sbom.components import pypi_purl
 from sbom.errors import DocumentInvalid, EnvelopeInvalid, ReleaseInvalid, SbomError
 from sbom.statement import Approval, Release, Resource
+from traceability.marks import implements
 
 LOCK: Final = "requirements.lock"
 MODELS: Final = "service/models"
@@ -102,6 +103,7 @@ def approvals(
     return tuple(made)
 
 
+@implements("REQ-REL-003")
 def independent(approved: Sequence[Approved], signed_by: Sequence[str]) -> int:
     """How many approvals count: one a key, and none by a key that signed the release itself."""
     keys = {key for each in approved for key in each.signed_by.split(", ")} - set(signed_by)

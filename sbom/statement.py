@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from sbom.errors import ReleaseInvalid
+from traceability.marks import implements
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
@@ -109,6 +110,7 @@ def digest(payload: bytes) -> str:
     return sha256(payload).hexdigest()
 
 
+@implements("REQ-REL-001")
 def encode(release: Release) -> bytes:
     """The statement's bytes, the same for the same release. Raises `ReleaseInvalid` where it binds too little."""
     for what, bound in (("subject", release.subjects), ("model", release.models), ("lock", release.locks)):
@@ -137,6 +139,7 @@ def encode(release: Release) -> bytes:
     return msgspec.json.encode(made, order="sorted")
 
 
+@implements("REQ-REL-001")
 def decode(payload: bytes) -> Release:
     """The release that `payload` states: `decode(encode(r))` is `r`, sorted. Raises `ReleaseInvalid` otherwise."""
     parsed = _parse(payload, _ReleaseStatement)
@@ -168,6 +171,7 @@ def decode(payload: bytes) -> Release:
         raise ReleaseInvalid(f"release: it does not say its {error.args[0]}") from error
 
 
+@implements("REQ-REL-001")
 def encode_approval(approval: Approval, release_digest: str) -> bytes:
     """The bytes that whoever approves signs."""
     subject = (Resource(name="release", digest={"sha256": release_digest}),)
@@ -176,6 +180,7 @@ def encode_approval(approval: Approval, release_digest: str) -> bytes:
     return encoded
 
 
+@implements("REQ-REL-001")
 def decode_approval(payload: bytes, release_digest: str) -> Approval:
     """The approval that `payload` states, of this release. Raises `ReleaseInvalid` for another's, or none."""
     parsed = _parse(payload, _ApprovalStatement)

@@ -51,7 +51,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("sbom", "bundle"): ("sbom.cli_vulns", "bundle", "pack advisories for a site without a network"),
     ("sbom", "policy"): ("sbom.cli_policy", "judge", "hold what ships to the policy"),
     ("sbom", "diff"): ("sbom.cli_policy", "diff", "what changed between two documents"),
-    ("sbom", "vex"): ("sbom.cli_policy", "exchange", "exchange decisions about vulnerabilities"),
+    ("sbom", "vex"): ("sbom.cli_policy", "vex", "exchange decisions about vulnerabilities"),
     ("release", "build"): ("sbom.cli_release", "build", "bind a release and sign it"),
     ("release", "approve"): ("sbom.cli_release", "approve", "sign an approval of a release"),
     ("release", "verify"): ("sbom.cli_release", "verify", "verify a release and its approvals"),

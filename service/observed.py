@@ -68,7 +68,7 @@ class Traced:
         return wrapped
 
 
-@implements("REQ-DEP-016")
+@implements("REQ-DEP-020")
 def watched(
     settings: Settings, *, version: str, process_id: UUID, unsent: Callable[[int], None], resources: AsyncExitStack
 ) -> Watched:

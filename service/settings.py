@@ -37,6 +37,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "unknown"
     tokens_file: Annotated[str, Meta(description="token hashes; default MEDAI_HOME/tokens.json")] = ""
     pseudonym_key_file: Annotated[str, Meta(description="HMAC key; default MEDAI_HOME/keys/pseudonym.key")] = ""
+    tls_certificate_file: Annotated[
+        str, Meta(description="certificate chain in PEM, for TLS on the public port; none: plain HTTP")
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="its private key; empty: in the same file")] = ""
     environment: Annotated[
         Literal["development", "production"],
         Meta(description="in production the service starts only where what runs is what the release binds"),
@@ -65,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trace_percent: Annotated[int, _number(1, 100, "traces of a hundred that are sent there, by their ids")] = 100
     trace_queue_spans: Annotated[int, _number(16, 1_000_000, "spans that wait to be sent; more are dropped")] = 2_048
     trace_timeout_ms: Annotated[int, _number(100, 60_000, "how long sending may take, also at a stop")] = 3_000
+    log_alike_per_minute: Annotated[int, _number(1, 1_000_000, "alike log lines in a minute; debug's are exempt")] = 60
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
     head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ import uvloop
 from audit.errors import AuditError
 from service import app
 from service import settings as service_settings
-from service.adapters import telemetry
+from service.adapters import certificate, telemetry
 from service.errors import ServiceError, SettingInvalid
 from service.http import connection
 from service.settings import Settings
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = service_settings.read(os.environ)
         _allow_files(settings.max_connections)
-        telemetry.configure(settings.log_level)
+        telemetry.configure(settings.log_level, alike_per_minute=settings.log_alike_per_minute)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, socket.socket(fileno=public), socket.socket(fileno=internal), status))
     except (AuditError, ServiceError) as error:
@@ -56,17 +57,20 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     metrics = telemetry.Telemetry()
+    shown = certificate.of(settings.tls_certificate_file, settings.tls_key_file)
     running = await app.start(settings, os.environ, metrics)
     refused, turned_away = (partial(metrics.unrecorded, reason) for reason in ("malformed_http", "no_room"))
     # Each its own: whoever fills the public port does not keep the probes out.
+    # The internal port has no TLS: who may reach it is the network's matter, and probes know no certificate.
     outer, inner = (
-        _server(application, settings, connection.bounded(app.policy_of(settings), refused, turned_away))
-        for application in (running.public, running.internal)
+        _server(application, settings, connection.bounded(app.policy_of(settings), refused, turned_away), context)
+        for application, context in ((running.public, shown.context if shown else None), (running.internal, None))
     )
     serving = [
         asyncio.create_task(outer.serve(sockets=[public])),
         asyncio.create_task(inner.serve(sockets=[internal])),
     ]
+    renewing = asyncio.create_task(certificate.renewing(shown, metrics.said)) if shown else None
     await outer.listening.wait()
     await inner.listening.wait()
     os.write(status, b"ready\n")
@@ -81,6 +85,8 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     await running.stop()
     inner.should_exit = True
     await serving[1]
+    if renewing is not None:
+        renewing.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -99,7 +105,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol]) -> _Server:
+def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol], tls: ssl.SSLContext | None) -> _Server:
     return _Server(
         uvicorn.Config(
             application,
@@ -113,6 +119,7 @@ def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol]) 
             proxy_headers=False,  # peers are judged by `service.http.peers`
             timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.drain_timeout_s,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from traceability import markdown
+from traceability.marks import implements
 from traceability.rows import Link, Matrix, RequirementRow
 
 FORMAT: Final = "medai.matrix-difference/1"
@@ -69,6 +70,7 @@ _TITLES: Final[Mapping[What, str]] = {
 }
 
 
+@implements("REQ-TRC-012")
 def between(old: Matrix, new: Matrix) -> Difference:
     """What changed from `old` to `new`."""
     changes = [
@@ -83,6 +85,7 @@ def between(old: Matrix, new: Matrix) -> Difference:
     return Difference(old=_named(old), new=_named(new), changes=tuple(changes))
 
 
+@implements("REQ-TRC-012")
 def text(found: Difference, form: Literal["plain", "markdown"]) -> str:
     """`found` in words, what is worse first. The same for the same two matrices."""
     head = f"{len(found.changes)} changes, {found.worse} for the worse"

@@ -29,7 +29,7 @@ class TracedInfer:
         self._tracing = tracing
         self._infer = infer
 
-    @implements("REQ-DEP-016")
+    @implements("REQ-DEP-020")
     async def __call__(self, request: InferenceRequest) -> Prediction:
         with self._tracing.span("infer") as span:
             span.set_attribute("medai.media_type", request.media_type)
@@ -88,7 +88,7 @@ class TracedLedger:
         self.enter, self.leave = ledger.enter, ledger.leave
         self.unready, self.refused = ledger.unready, ledger.refused
 
-    @implements("REQ-DEP-016")
+    @implements("REQ-DEP-020")
     async def append(self, record: Record) -> Proven:
         with self._tracing.span("ledger.append") as span:
             span.set_attribute("medai.record", type(record).__name__)
@@ -110,7 +110,7 @@ class TracedStore:
         self._store = store
         self._waiting = waiting
 
-    @implements("REQ-DEP-016")
+    @implements("REQ-DEP-020")
     async def append(
         self, known_size: int, event_ids: Sequence[UUID], records: Sequence[bytes], *, timeline: int | None = None
     ) -> Appended:

@@ -144,7 +144,7 @@ class Exchange:
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    @implements("REQ-DEP-016")
+    @implements("REQ-DEP-020")
     def answered(self, *, method: str, route: str, status: int, code: str | None, index: int | None) -> None:
         """What the recorder says of it at its end."""
         span = self._span
@@ -184,7 +184,7 @@ class _Sending(SpanExporter):
     def end_at(self, moment: float) -> None:
         self._until = moment
 
-    @implements("REQ-DEP-017")
+    @implements("REQ-DEP-021")
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         late = time.monotonic() >= self._until
         result = SpanExportResult.FAILURE if late else self._to.export(spans)

@@ -1,4 +1,6 @@
 # Bad values are refused before anything is planned, each by its own variable.
+mock_provider "azurerm" {}
+
 variables {
   subscription_id        = "00000000-0000-0000-0000-000000000001"
   tenant_id              = "00000000-0000-0000-0000-000000000002"

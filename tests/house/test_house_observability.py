@@ -8,7 +8,7 @@ import yaml
 
 from tests import observability as observed
 
-pytestmark = pytest.mark.verifies("REQ-DEP-018")
+pytestmark = pytest.mark.verifies("REQ-DEP-022")
 
 ROW = re.compile(r"^\| `(medai_[a-z_]+)` \| (\w+) \| ([a-z, ]*) ?\|", re.MULTILINE)
 OURS = re.compile(r"\b(medai_[a-z_]+)(?:\{([^}]*)\})?")

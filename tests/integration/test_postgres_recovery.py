@@ -23,6 +23,8 @@ from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 from audit.settings import LedgerSettings
 
+pytestmark = pytest.mark.verifies("REQ-KEY-006")
+
 SUCCESSOR = "log.example/next"
 KEPT, SIGNED = 5, 8
 TABLES = ("records", "nodes", "batches", "checkpoints")

@@ -19,6 +19,8 @@ from service.watching import running
 from tests.tampering import ledger
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
+pytestmark = pytest.mark.verifies("REQ-AUD-020")
+
 
 @pytest.fixture
 def environment(database, tmp_path):

@@ -76,7 +76,7 @@ def test_a_finding_is_traced_from_the_request_to_the_commit(trace):
     }
 
 
-@pytest.mark.verifies("REQ-DEP-016")
+@pytest.mark.verifies("REQ-DEP-020")
 def test_the_trace_is_the_one_on_the_record(trace, server, entries_of):
     (record,) = [
         entry.record for entry in entries_of(server)
@@ -113,12 +113,12 @@ def _series(server):
     return {line.split()[2] for line in lines if line.startswith("# TYPE ")}
 
 
-@pytest.mark.verifies("REQ-DEP-018")
+@pytest.mark.verifies("REQ-DEP-022")
 def test_a_real_service_shows_no_metric_that_the_page_does_not_list(server, answer, problem):
     assert _series(server) <= {metric.name for metric in observed.registered()}
 
 
-@pytest.mark.verifies("REQ-DEP-018")
+@pytest.mark.verifies("REQ-DEP-022")
 def test_a_real_service_shows_what_pages_are_made_of(server, answer):
     paged = {
         observed.SUFFIXES.sub("", name)
@@ -129,7 +129,7 @@ def test_a_real_service_shows_what_pages_are_made_of(server, answer):
     assert eventually(lambda: paged - only_when_it_happens <= _series(server), LIMIT_S)
 
 
-@pytest.mark.verifies("REQ-DEP-018")
+@pytest.mark.verifies("REQ-DEP-022")
 def test_a_ready_service_says_so_in_its_metrics(server, answer):
     def standing():
         lines = server.internal("/metrics").body.decode().splitlines()
@@ -138,7 +138,7 @@ def test_a_ready_service_says_so_in_its_metrics(server, answer):
     assert eventually(lambda: standing() == {"medai_ledger_ready 1.0", "medai_ready 1.0"}, LIMIT_S), standing()
 
 
-@pytest.mark.verifies("REQ-DEP-017")
+@pytest.mark.verifies("REQ-DEP-021")
 def test_a_collector_that_is_away_costs_spans_and_no_answer(tmp_path, ct_slice):
     settings = {"MEDAI_OTLP_URL": "http://127.0.0.1:9", "MEDAI_TRACE_TIMEOUT_MS": "100"}
     with serving(tmp_path / "home", workers=1, settings=settings) as alone:
@@ -163,7 +163,7 @@ def test_prometheus_takes_the_rules(judge, file):
 
 
 @pytest.mark.parametrize("file", sorted((observed.FOLDER / "tests").glob("*.yaml")), ids=lambda file: file.name)
-@pytest.mark.verifies("REQ-DEP-018")
+@pytest.mark.verifies("REQ-DEP-022")
 def test_the_rules_fire_and_stay_silent_as_their_tests_say(judge, file):
     done = judge("test", "rules", file)
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,8 @@ from audit.checkpoint import Checkpoint
 from audit.cosignature import ALGORITHM_ED25519, ALGORITHM_ML_DSA_44, Cosigner, LogSigner, Verifier
 from audit.errors import Malformed, SignatureInvalid
 
+pytestmark = pytest.mark.verifies("REQ-PUB-008")
+
 W1 = Cosigner("witness.example/w1", b"1" * 32, ALGORITHM_ED25519)
 W2 = Cosigner("witness.example/w2", b"2" * 32, ALGORITHM_ML_DSA_44)
 BOTH = pytest.mark.parametrize("cosigner", [W1, W2], ids=["ed25519", "ml-dsa-44"])

@@ -12,6 +12,8 @@ from audit.receipt import Policy
 from audit.record import new_event_id
 from tests.ledger_fakes import QUICK
 
+pytestmark = pytest.mark.verifies("REQ-KEY-007")
+
 
 async def proved(world, folder, entries):
     """A receipt of a ledger with both keys, and its second key."""

@@ -16,6 +16,8 @@ from audit.errors import Malformed
 from tests.audit_records import values
 from tests.benchmarks.predictions import prediction
 
+pytestmark = pytest.mark.verifies("REQ-AUD-022")
+
 KINDS = get_args(record.Record)
 FULL_PREDICTIONS = st.just(prediction())  # every member is there but a frame, as of most
 PREDICTIONS = FULL_PREDICTIONS | values(inspect.type_info(record.Prediction))

@@ -12,6 +12,8 @@ from tests.audit_log import Log
 from tests.audit_vectors_cosigned import TIME_S, W1, W2, W3, policy_text
 from tests.audit_vectors_policies import LOG, LOG_ML_DSA, WHOLE, X, Y
 
+pytestmark = pytest.mark.verifies("REQ-PUB-007")
+
 ANY = Checkpoint(origin="log.example/a", size=1, root=bytes(32))
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "audit"
 TAKEN = sorted((VECTORS / "policy" / "taken").iterdir())

@@ -11,6 +11,8 @@ from audit.errors import SettingInvalid
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from audit.ports import Cosigned
 
+pytestmark = pytest.mark.verifies("REQ-PUB-007", "REQ-PUB-010")
+
 SIGNER = note.Signer("log.example/entries", b"\x07" * 32)
 NEXT = note.Signer("log.example/entries", b"\x08" * 32)
 W1, W2, W3 = (Cosigner(f"witness.example/w{at}", bytes([at]) * 32) for at in (1, 2, 3))

@@ -8,6 +8,8 @@ from audit import submission
 from audit.errors import Malformed
 from tests.witness_log import tree
 
+pytestmark = pytest.mark.verifies("REQ-WIT-004")
+
 LOG = tree()
 BODY = LOG.body(5, 12)
 HASH = base64.b64encode(bytes(32)).decode()

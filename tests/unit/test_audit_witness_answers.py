@@ -14,6 +14,8 @@ from audit.witness.rates import Rates
 from audit.witness.witness import Witness
 from tests.witness_log import tree
 
+pytestmark = pytest.mark.verifies("REQ-WIT-003", "REQ-WIT-006")
+
 LOG, FORKED, UNKNOWN = tree(), tree(salt="forked"), tree("log.example/unknown")
 ED = Cosigner("witness.example/w1", b"1" * 32)
 STRANGER = note.Signer(LOG.origin, b"s" * 32)

@@ -9,6 +9,8 @@ from audit.errors import Malformed, SignatureInvalid, SignatureMissing, Verifica
 from audit.note import Signer
 from audit.record import Continued, Genesis, KeyRotated
 
+pytestmark = pytest.mark.verifies("REQ-KEY-001")
+
 ORIGIN = "log.example/keys"
 AT = 41
 

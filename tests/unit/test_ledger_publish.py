@@ -6,9 +6,12 @@ import pytest
 from audit import checkpoint, note, receipt
 from audit.attestation import adopt
 from audit.errors import LedgerForked, LedgerUnavailable
+from audit.witnesses import WitnessClient
 from tests.ledger_fakes import until
 from tests.publishing_fakes import QUICK, FakeAnchor, Watched, policy_of, publishing
 from tests.witness_fakes import TEXT, FakeWitness
+
+pytestmark = pytest.mark.verifies("REQ-PUB-002", "REQ-PUB-003", "REQ-PUB-006")
 
 SLOW = msgspec.structs.replace(QUICK, witness_timeout_ms=60_000, blob_deadline_ms=60_000)
 
@@ -211,12 +214,27 @@ LIES = {
     "no cosignature": lambda *_: (200, TEXT, b"thank you\n"),
     "another size each time": lambda _, request: (409, "text/x.tlog.size", b"%d\n" % (1 - request.old_size)),
     "more than there is": lambda *_: (409, "text/x.tlog.size", b"1000000\n"),
+    "more than there can be": lambda *_: (409, "text/x.tlog.size", b"9999999999999999999\n"),
+    "a size that is none": lambda *_: (409, "text/x.tlog.size", b"-1\n"),
+    "a conflict without a size": lambda *_: (409, TEXT, b""),
+    "the size that we said": lambda _, request: (409, "text/x.tlog.size", b"%d\n" % request.old_size),
     "that we are inconsistent": lambda *_: (422, TEXT, b""),
 }  # fmt: skip
 REASONS = dict(
     zip(
         LIES,
-        ("cosignature_invalid", "cosignature_missing", "malformed", "conflicting", "ahead", "inconsistent"),
+        (
+            "cosignature_invalid",
+            "cosignature_missing",
+            "malformed",
+            "conflicting",
+            "ahead",
+            "malformed",
+            "malformed",
+            "malformed",
+            "conflicting",
+            "inconsistent",
+        ),
         strict=True,
     )
 )
@@ -231,6 +249,59 @@ def test_a_witness_that_lies_is_told_by_name_and_stored_by_nobody(published, wit
             await until(lambda: watched.met == [1] and watched.failed != [])
         assert watched.failed[0] == ("B", REASONS[lie])
         assert cosigners(log.database) == [log.signer.name, "a.example/witness", "c.example/witness"]
+
+    published(test)
+
+
+SHOWN = {
+    "nothing": b"", "what is no text": b"\xff\xfe", "text without an end": b"a" * 60_000, "a page": b"<html></html>",
+    "a note of nobody": "x\n1\nAAAA\n\n\u2014 x AAAA\n".encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_nonsense_that_a_witness_shows_as_its_history_stops_nothing(published, witnesses, shown):
+    async def test(log):
+        watched, alarms = Watched(), list[str]()
+        witnesses["B"].instead = lambda _: (422, TEXT, b"")
+        witnesses["B"].shown = SHOWN[shown]
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), watched=watched, forked=alarms.append)):
+            await until(lambda: watched.met == [1] and len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in watched.met)
+        assert (set(watched.failed), alarms, watched.codes) == ({("B", "inconsistent")}, [], ["publisher_leads"])
+
+    published(test)
+
+
+def test_a_fault_of_ours_with_one_witness_keeps_no_other_waiting(published, witnesses, monkeypatch):
+    async def test(log):
+        watched, ask = Watched(), WitnessClient.add_checkpoint
+
+        def failing(client, *arguments):
+            if client.name == "B":
+                raise ZeroDivisionError
+            return ask(client, *arguments)
+
+        monkeypatch.setattr(WitnessClient, "add_checkpoint", failing)
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), watched=watched)):
+            await until(lambda: watched.met == [1] and len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in watched.met)
+        assert (set(watched.failed), watched.codes) == ({("B", "internal")}, ["publisher_leads"])
+
+    published(test)
+
+
+def test_a_fault_of_ours_with_one_anchor_keeps_no_other_waiting(published):
+    async def test(log):
+        failing, other, watched = FakeAnchor(), FakeAnchor(), Watched()
+        failing.fault = ZeroDivisionError()
+        async with publishing(log.publisher(anchors={"failing": failing, "other": other}, watched=watched)):
+            await until(lambda: len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in other.put_sizes)
+        assert (set(watched.failed), watched.codes) == ({("failing", "internal")}, ["publisher_leads"])
 
     published(test)
 

@@ -9,6 +9,8 @@ from audit.publishing_rounds import Round
 from tests.publishing_fakes import policy_of
 from tests.witness_fakes import FakeWitness
 
+pytestmark = pytest.mark.verifies("REQ-PUB-006", "REQ-PUB-007")
+
 ORIGIN = "log.example/judged"
 LOG = note.Signer.generate(ORIGIN, bytes(range(32)))
 TEXT = checkpoint.format(Checkpoint(origin=ORIGIN, size=5, root=bytes(32)))

@@ -11,6 +11,8 @@ from audit.errors import LedgerForked, LedgerUnavailable, SettingInvalid
 from audit.settings import places, publish_settings
 from tests.ledger_fakes import World, told
 
+pytestmark = pytest.mark.verifies("REQ-PUB-005")
+
 
 def signed(world, size, root=bytes(32)):
     text = checkpoint.format(Checkpoint(origin=world.signer.name, size=size, root=root))

@@ -19,6 +19,8 @@ from tests import recovery_scene
 from tests.ledger_fakes import QUICK
 from tests.recovery_scene import KEPT, Scene, Server
 
+pytestmark = pytest.mark.verifies("REQ-KEY-005")
+
 
 @pytest.fixture
 def scene(story, entries, tmp_path):

@@ -13,6 +13,8 @@ from service.adapters import release as releases
 from service.errors import ReleaseRejected, SettingInvalid
 from service.settings import Settings
 
+pytestmark = pytest.mark.verifies("REQ-REL-005")
+
 KEY, STRANGER = Ed25519PrivateKey.from_private_bytes(b"k" * 32), Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 MODELS = {"m@1": "a" * 64}
 RELEASE = Release(
@@ -48,10 +50,16 @@ NO_MODELS: Any = NoModels()
 @pytest.fixture
 def here(monkeypatch):
     """What is installed; tests change it."""
-    found = {"distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")}, "own": {"service": "t"}, "altered": []}
+    found = {
+        "distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")},
+        "own": {"service": "t"},
+        "altered": [],
+        "shadowed": [],
+    }
     monkeypatch.setattr(installed, "distributions", lambda: found["distributions"])
     monkeypatch.setattr(installed, "own", lambda root: found["own"])
     monkeypatch.setattr(installed, "altered", lambda: found["altered"])
+    monkeypatch.setattr(installed, "shadowed", lambda: found["shadowed"])
     return found
 
 
@@ -85,6 +93,7 @@ def test_in_production_what_is_the_release_runs_under_its_digest(load):
         ("distributions", {}, "thing 1.0 is of the release and not installed"),
         ("distributions", {"thing": ("1.0", "other")}, "thing 1.0 has other files"),
         ("own", {"service": "u"}, "our package service"),
+        ("shadowed", ["thing: thing is imported from elsewhere"], "imported from elsewhere"),
         ("altered", ["thing: x.py is not the file that was installed"], "not the file that was installed"),
     ],
 )

@@ -16,6 +16,8 @@ from sbom.collect import Places
 from sbom.errors import DocumentInvalid
 from sbom.found import Installed
 
+pytestmark = pytest.mark.verifies("REQ-SBM-001")
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(sys.executable)
 

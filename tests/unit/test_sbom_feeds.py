@@ -1,6 +1,7 @@
 """Where advisories come from: too old, too few, too large or changed means not checked, never none found."""
 
 import datetime as dt
+import gzip
 import json
 import os
 import threading
@@ -13,6 +14,8 @@ import pytest
 from sbom import feeds
 from sbom.errors import DocumentInvalid, FeedUnusable
 from sbom.vulnerabilities import Audited, Feed
+
+pytestmark = pytest.mark.verifies("REQ-SBM-004")
 
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 DAY = dt.date(2026, 3, 1)
@@ -106,6 +109,53 @@ def test_a_file_that_is_no_zip_is_a_failure(tmp_path):
         offline(tmp_path / "x.zip")
 
 
+@pytest.mark.parametrize("place", [31, 60])
+def test_a_zip_with_a_changed_byte_is_a_failure(tmp_path, place):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", json.dumps(RECORD | {"details": "long " * 40}))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[place] ^= 0xFF
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(FeedUnusable):
+        offline(tmp_path / "x.zip")
+
+
+def test_an_encrypted_zip_is_a_failure(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.json", json.dumps(RECORD))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag of the central directory (APPNOTE 4.4.4)
+    content[6] |= 1
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(FeedUnusable, match="encrypted"):
+        offline(tmp_path / "x.zip")
+
+
+def test_scores_that_unpack_to_more_than_the_limit_are_not_unpacked(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(feeds, "MAX_EPSS_BYTES", 1_000)
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(b" " * 100_000))
+    with pytest.raises(FeedUnusable, match="more than 1000 bytes unpacked"):
+        offline(folder, epss=tmp_path / "epss.csv.gz")
+
+
+def test_scores_that_are_cut_off_are_a_failure(tmp_path, folder):
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(EPSS.encode())[:-9])
+    with pytest.raises(FeedUnusable, match="gzip"):
+        offline(folder, epss=tmp_path / "epss.csv.gz")
+
+
+def test_scores_are_bundled_unpacked(tmp_path, folder):
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(EPSS.encode()))
+    feeds.bundle(tmp_path / "b.zip", folder, kev=None, epss=tmp_path / "epss.csv.gz", date=DAY)
+    assert offline(tmp_path / "b.zip").opinions.epss_ppm == {"CVE-2026-1": 500_000}
+
+
+def test_a_bundle_is_no_younger_for_being_packed_of_old_records_today(tmp_path, folder):
+    feeds.bundle(tmp_path / "old.zip", folder, kev=None, epss=None, date=DAY + dt.timedelta(30))
+    with pytest.raises(FeedUnusable, match="no record in it is newer than 2026-02-28"):
+        offline(tmp_path / "old.zip")
+
+
 def test_a_record_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(feeds, "MAX_RECORD_BYTES", 1_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -161,6 +211,12 @@ def test_what_does_not_ship_is_not_looked_up():
 def test_a_component_inside_another_is_looked_up():
     found = feeds.audited({"components": [{"type": "application", "name": "x", "components": [component()]}]})
     assert [each.name for each in found] == ["jinja2"]
+
+
+def test_what_no_feed_knows_is_counted_by_kind():
+    others = [{"type": "library", "name": "l", "purl": "pkg:deb/debian/l@1"}, {"type": "container", "name": "base"}]
+    excluded = {"type": "library", "name": "m", "purl": "pkg:npm/m@1", "scope": "excluded"}
+    assert feeds.unaudited({"components": [component(), *others, excluded]}) == {"container": 1, "deb": 1}
 
 
 def test_a_component_without_a_version_cannot_be_looked_up():

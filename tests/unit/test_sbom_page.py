@@ -8,6 +8,8 @@ from sbom import report
 from sbom.page import index
 from tests.release_page import DAY, DIGEST, text
 
+pytestmark = pytest.mark.verifies("REQ-REL-006")
+
 
 @pytest.fixture(scope="module")
 def page():

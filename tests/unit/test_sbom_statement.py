@@ -9,6 +9,8 @@ from sbom import releasing, statement
 from sbom.errors import ReleaseInvalid
 from sbom.statement import Approval, Release, Resource
 
+pytestmark = pytest.mark.verifies("REQ-REL-001", "REQ-REL-003")
+
 SHA = "a" * 64
 RELEASE = Release(
     version="1.2.3",

@@ -10,6 +10,8 @@ from sbom import vulnerabilities
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Audited, Feeds, cvss3, hit, match
 
+pytestmark = pytest.mark.verifies("REQ-SBM-005")
+
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 
 
@@ -129,6 +131,23 @@ def test_base_scores_are_those_of_the_published_examples(vector, tenths):
 def test_a_record_that_names_no_package_is_refused_by_its_id(broken):
     with pytest.raises(DocumentInvalid, match="PYSEC-1"):
         match([component()], [advisory(**broken)], Feeds())
+
+
+PACKAGE = {"ecosystem": "PyPI", "name": "some-package"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"versions": 1},
+        {"ranges": [1]},
+        {"ranges": [{"type": "ECOSYSTEM", "events": [1]}]},
+        {"versions": ["1.0"], "severity": [1]},
+    ],
+)
+def test_a_record_of_another_shape_is_refused_by_its_id_and_not_passed_over(entry):
+    with pytest.raises(DocumentInvalid, match="PYSEC-1"):
+        match([component()], [advisory(affected=[entry | {"package": PACKAGE}])], Feeds())
 
 
 @pytest.mark.skipif(not ADVISORIES.is_dir(), reason="no third-party advisories: set MEDAI_TEST_VECTORS")

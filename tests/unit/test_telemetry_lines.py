@@ -14,6 +14,9 @@ from service.adapters import telemetry
 
 ASKED = "0" * 32
 
+ALIKE = 4
+"""Lines of one kind in a minute."""
+
 
 @pytest.fixture
 def lines():
@@ -21,7 +24,7 @@ def lines():
     stream = io.StringIO()
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    telemetry.configure("info", stream)
+    telemetry.configure("info", stream, alike_per_minute=ALIKE)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:], root.level = before
     structlog.reset_defaults()
@@ -78,6 +81,13 @@ def test_an_answer_s_line_names_its_request(lines):
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(10))
     telemetry.Telemetry().answered("POST", "/infer", 503, "overloaded", 0.01, correlation_id=ASKED)
     assert (lines()[0]["correlation_id"], lines()[0]["code"]) == (ASKED, "overloaded")
+
+
+@pytest.mark.verifies("REQ-SEC-031")
+def test_what_a_library_says_again_and_again_is_bounded(lines):
+    for _ in range(5 * ALIKE):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert len(lines()) == ALIKE
 
 
 def test_lines_below_the_level_are_not_written(lines):

@@ -9,6 +9,8 @@ from tests import trace_projects
 from traceability import lobster, openfasttrace, remarks
 from traceability.errors import EvidenceInvalid
 
+pytestmark = pytest.mark.verifies("REQ-TRC-003")
+
 ALL = frozenset({"strictdoc", "openfasttrace"})
 
 

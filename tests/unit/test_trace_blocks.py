@@ -4,6 +4,8 @@ import pytest
 
 from traceability import blocks
 
+pytestmark = pytest.mark.verifies("REQ-TRC-002")
+
 SQL = """
     -- implements: REQ-1
     CREATE FUNCTION append() RETURNS void AS $body$

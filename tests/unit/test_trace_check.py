@@ -7,6 +7,8 @@ from service import cli
 from tests import trace_projects
 from traceability.survey import survey
 
+pytestmark = pytest.mark.verifies("REQ-TRC-004", "REQ-TRC-013")
+
 CODE = """
     from thermo.marks import implements
 

@@ -16,6 +16,8 @@ from tests.trace_matrices import (
 )
 from traceability import difference, rows
 
+pytestmark = pytest.mark.verifies("REQ-TRC-012")
+
 OTHER = print_of("other")
 SUSPECT = rows.Review(status="suspect", reviewer="Ben <b@e.org>", reviewed_at="2026-01-02T03:04:05Z", meaning="review",
                       moved=("the code",))  # fmt: skip

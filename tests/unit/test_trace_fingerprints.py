@@ -9,6 +9,8 @@ import pytest
 from traceability import fingerprints
 from traceability.requirements import Hazard, Requirement, Source
 
+pytestmark = pytest.mark.verifies("REQ-TRC-004", "REQ-TRC-007")
+
 CODE = '''
 """A module."""
 import re

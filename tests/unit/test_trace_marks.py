@@ -8,6 +8,8 @@ from tests import trace_projects
 from traceability import identifiers, marks, python_source, requirements
 from traceability.errors import SourceInvalid
 
+pytestmark = pytest.mark.verifies("REQ-TRC-002")
+
 
 def _read(text, role="code", file="product/scale.py"):
     text = dedent(text).lstrip("\n")

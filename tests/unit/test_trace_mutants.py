@@ -10,6 +10,8 @@ from traceability.errors import EvidenceInvalid
 from traceability.mutant_runs import Baseline
 from traceability.mutations import Mutant
 
+pytestmark = pytest.mark.verifies("REQ-TRC-006")
+
 CODE = """
     from thermo.marks import implements
 

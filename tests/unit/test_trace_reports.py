@@ -10,6 +10,8 @@ from tests.trace_matrices import a_hazard, a_matrix, a_requirement, many
 from traceability import cli_reports, matrix, reports
 from traceability.errors import ConfigurationInvalid, EvidenceInvalid, EvidenceMissing
 
+pytestmark = pytest.mark.verifies("REQ-TRC-009")
+
 NAMES = {"matrix.html", "matrix.csv", "matrix.json", "matrix.schema.json", "matrix.reqif", "summary.md"}
 
 

@@ -8,6 +8,8 @@ from traceability import reviews
 from traceability.errors import ReviewInvalid, ReviewRefused
 from traceability.reviews import Rules
 
+pytestmark = pytest.mark.verifies("REQ-TRC-008")
+
 ANNE = "Anne Muster <anne@example.org>"
 BEN = "Ben Probe <ben@example.org>"
 FREELY = Rules(required=False, independent=frozenset())

@@ -9,6 +9,8 @@ import pytest
 from tests.trace_matrices import a_finding, a_link, a_matrix, many
 from traceability import matrix, rows, schema
 
+pytestmark = pytest.mark.verifies("REQ-TRC-009")
+
 
 @pytest.fixture(scope="module")
 def document(repository):

@@ -5,6 +5,8 @@ import pytest
 from tests.trace_matrices import a_finding, a_hazard, a_matrix, a_requirement, a_summary, many
 from traceability import markdown, rows, summary
 
+pytestmark = pytest.mark.verifies("REQ-TRC-009")
+
 
 def test_a_gate_that_is_open_is_said_to_be():
     assert summary.text(a_matrix()).startswith("## Traceability of product: the gate is open: nothing fails\n")

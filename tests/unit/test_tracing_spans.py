@@ -18,7 +18,7 @@ from service.errors import DecodeFailed, SettingInvalid
 from service.observed import Untraced
 from tests.http_fakes import Service
 
-pytestmark = pytest.mark.verifies("REQ-DEP-016")
+pytestmark = pytest.mark.verifies("REQ-DEP-020")
 
 SETTINGS = adapter.TracingSettings(url="http://127.0.0.1:4318", percent=100, queue_spans=64, timeout_ms=100)
 PROCESS_ID = UUID("11111111-2222-4333-8444-555555555555")
@@ -189,7 +189,7 @@ class _Away(InMemorySpanExporter):
         return SpanExportResult.FAILURE
 
 
-@pytest.mark.verifies("REQ-DEP-017")
+@pytest.mark.verifies("REQ-DEP-021")
 def test_spans_that_the_collector_does_not_take_are_counted():
     traced = Traced()
     traced.tracing = traced.over(_Away())

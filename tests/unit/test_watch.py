@@ -16,6 +16,8 @@ from tests.tampering import changes, judged
 from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, TALL
 
+pytestmark = pytest.mark.verifies("REQ-AUD-019")
+
 DAY_S = 86_400
 
 
@@ -126,6 +128,33 @@ def test_an_alteration_is_told_once_however_often_it_is_seen(eyes, told):
     changes.flip(eyes.tables.record(35), "actor")
     looked(watch_of(eyes, told), 3)
     assert told.codes == ["ledger_altered"]
+
+
+def test_another_alteration_is_told_although_one_was_told_before(eyes, told):
+    watch = watch_of(eyes, told)
+    for index in (35, 36):
+        changes.flip(eyes.tables.record(index), "actor")
+        looked(watch)
+    assert told.codes == ["ledger_altered", "ledger_altered"]
+
+
+def test_a_rewritten_history_stops_the_service_although_a_row_was_altered_before(eyes, told):
+    watch = watch_of(eyes, told)
+    changes.flip(eyes.tables.record(35), "actor")
+    looked(watch)
+    changes.cut()(eyes.tables, 272)
+    looked(watch)
+    assert told.contradictions == ["the self-audit found: truncated"]
+
+
+def test_what_was_mended_and_is_altered_again_is_told_again(eyes, told):
+    watch, right = watch_of(eyes, told), eyes.tables.copy()
+    changes.flip(eyes.tables.record(590), "actor")
+    altered = eyes.tables
+    for tables in (altered, right, altered):
+        eyes.tables = tables
+        looked(watch)
+    assert told.codes == ["ledger_altered", "ledger_altered"]
 
 
 def test_an_alteration_that_a_second_look_does_not_find_is_not_told(eyes, told, monkeypatch):

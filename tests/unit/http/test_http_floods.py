@@ -9,6 +9,8 @@ from audit import record as records
 from service.http.policy import Policy
 from tests.http_fakes import FakePseudonyms
 
+pytestmark = pytest.mark.verifies("REQ-SEC-023")
+
 MINUTE_US = 60_000_000
 SMALL = {
     "refusals_per_minute": 2, "refusals_per_minute_total": 6, "answers_per_minute": 3, "answers_per_minute_total": 5,

@@ -7,6 +7,8 @@ import pytest
 from audit import checkpoint, merkle, note
 from tests.log_fakes import leaf
 
+pytestmark = pytest.mark.verifies("REQ-LOG-004")
+
 SIZE = 600
 
 
