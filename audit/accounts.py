@@ -65,6 +65,7 @@ class _Changed(Struct, frozen=True, kw_only=True):
     stretch: Unexplained
 
 
+@implements("REQ-AUD-013")
 class Accounts:
     """What was found so far. Single-use: `close`, then `found`."""
 

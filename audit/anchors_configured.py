@@ -82,13 +82,11 @@ class Several:
         self._anchors[0].put(signed, system_identifier=system_identifier, timeline=timeline)
 
 
-@implements("REQ-PUB-005")
 def together(where: Places, knobs: PublishSettings, keys: Sequence[note.Verifier], origin: str) -> Several:
     """All anchors as one: written to the folder, read from everywhere."""
     return Several(tuple(every(where, knobs, keys, origin).values()))
 
 
-@implements("REQ-PUB-005")
 def adopted(where: Places, keys: Sequence[note.NoteVerifier]) -> Adopted | None:
     """The policy that the settings name, for the log of these keys; None where they name none.
 
@@ -118,7 +116,6 @@ def _obeyed(path: Path, read: Callable[[bytes], Read]) -> Read:
         raise SettingInvalid(f"MEDAI_POLICY_FILE: {error}") from error
 
 
-@implements("REQ-PUB-005")
 def publisher(
     knobs: PublishSettings,
     *,

@@ -112,6 +112,7 @@ def begin(origin: str) -> State:
     return State(size=0, frontier=(), chain=chain.start(origin))
 
 
+@implements("REQ-AUD-012")
 def parts_of(size: int) -> list[tuple[int, int]]:
     """The records [first, end) under each hash of the frontier at `size`, largest first."""
     return [(place << height, place + 1 << height) for height, place in merkle.frontier_needs(size)]

@@ -12,8 +12,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from traceability.marks import implements
-
 Fault = Literal[
     "record_edited",
     "hash_edited",
@@ -52,7 +50,6 @@ def by_place(found: Iterable[Found]) -> tuple[Found, ...]:
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.first, one.end, one.fault, one.part)))
 
 
-@implements("REQ-AUD-013")
 def as_text(found: Found) -> str:
     """A line for a person, and under it the notes that contradict each other."""
     where = f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"

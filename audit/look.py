@@ -68,14 +68,14 @@ async def look(key: Verifier, since: Verified | None) -> Report:
     """Verify the ledger that the environment names, in this process alone."""
     where, settings, publish = places(os.environ), ledger_settings(os.environ), publish_settings(os.environ)
     with command.database(where) as database:
-        report = await verification.verify(
+        judging = verification.verify(
             functools.partial(command.open_reader, database.reader_url, settings),
             key,
             anchors_configured.together(where, publish, (key,), key.name),
             processes=1,
             since=since,
         )
-        return verification.with_schema(report, await command.schema_found(database.reader_url, settings))
+        return await command.judged_with_schema(database.reader_url, settings, key.name, judging)
 
 
 def main() -> int:

@@ -45,13 +45,12 @@ class Published(Struct, frozen=True, kw_only=True):
     unsigned: tuple[Unsigned, ...] = ()
 
 
-@implements("REQ-PUB-002")
+@implements("REQ-AUD-012")
 async def within(reader: Reader, authority: Authority, first: int, end: int) -> Published:
     """All that is published of sizes in (first, end]."""
-    stored = await reader.checkpoints(first, end)
-    plain = sorted_out(authority, stored)
+    plain = sorted_out(authority, await reader.checkpoints(first, end))
     found: list[Signed | Unsigned] = [*plain.signed, *plain.unsigned]
-    twice = [size for size, times in Counter(size for size, _ in stored).items() if times > 1]
+    twice = [size for size, times in Counter(one.size for one in plain.signed).items() if times > 1]
     found += [Unsigned(size=size, wrong="version", why="it is stored more than once") for size in twice]
     versions: dict[int, list[int]] = {}
     while page := await reader.cosigned(first, end, PAGE):
@@ -70,7 +69,7 @@ async def within(reader: Reader, authority: Authority, first: int, end: int) -> 
     return _parted(found)
 
 
-@implements("REQ-PUB-002")
+@implements("REQ-AUD-012")
 def sorted_out(authority: Authority, published: Iterable[tuple[int, bytes]]) -> Published:
     """Which of what is published was signed by the log, and which was not."""
     return _parted([_opened(authority, size, signed) for size, signed in published])

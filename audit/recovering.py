@@ -161,6 +161,7 @@ class Recovery:
         finally:
             await reader.close()
 
+    @implements("REQ-KEY-004")
     async def run(self, intended: Journal) -> Journal:
         """Every step that is not done yet; what was done. A recovery under way goes on as it was begun.
 

@@ -68,7 +68,6 @@ class Assessment(Struct, frozen=True, kw_only=True):
         return words(self.continued())
 
 
-@implements("REQ-KEY-004")
 def words(continued: Continued) -> str:
     """What became of the closed log, in a sentence or two."""
     proved = f"the database of {continued.origin} proves {continued.size} records, root {continued.root}"
@@ -133,6 +132,7 @@ def _opened(text: str, trusted: Sequence[Verifier]) -> Checkpoint | None:
         return None
 
 
+@implements("REQ-KEY-004")
 async def _compared(reader: Reader, head: Head, keys: KeyHistory, roots: Roots) -> Assessment:
     newest = max(roots, default=0)
     within = sorted(size for size in roots if size <= head.size)

@@ -60,6 +60,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
         """Whose the tree of `size` records is to sign. Requires size >= 1."""
         return next(epoch for epoch in reversed(self.epochs) if size > epoch.after)
 
+    @implements("REQ-KEY-002")
     def open(self, signed: str | bytes) -> Checkpoint:
         """The checkpoint, signed by the key of its size.
 
@@ -80,6 +81,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
             )
         return stated
 
+    @implements("REQ-KEY-002")
     def rotated(self, index: int, entry: KeyRotated) -> "KeyHistory":
         """The history after the record at `index`, if the current key endorses the new one there.
 

@@ -12,13 +12,10 @@ from typing import Final
 
 from msgspec import Meta, Struct, inspect
 
-from traceability.marks import implements
-
 PATTERN: Final = "pattern"
 _DIGITS: Final = "[1-9][0-9]{0,15}"  # 2^53-1 has 16 digits; msgspec checks the bounds
 
 
-@implements("REQ-AUD-022")
 def shaped(pattern: str, shortest: int, longest: int) -> Meta:
     """The constraint of a string: its lengths in characters, and its `pattern` as it stands encoded.
 
@@ -30,7 +27,6 @@ def shaped(pattern: str, shortest: int, longest: int) -> Meta:
     return Meta(min_length=shortest, max_length=longest, extra={PATTERN: pattern}, extra_json_schema=schema)
 
 
-@implements("REQ-AUD-022")
 def grammar(struct: type[Struct]) -> Callable[[bytes], object]:
     """A function that returns None for bytes that are not `struct` encoded with sorted members.
 

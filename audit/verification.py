@@ -9,7 +9,7 @@ Where something is wrong, `audit.explaining` says what and where, by the table i
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -20,7 +20,7 @@ from audit import published, record, stretches, succession, tree
 from audit.accounts import MAX_FOUND, fork
 from audit.authority import Authority
 from audit.claims import Signed, begin
-from audit.errors import KeyUnknown, LedgerNotInitialised, Malformed, NotFound
+from audit.errors import AuditError, KeyUnknown, LedgerNotInitialised, Malformed, NotFound
 from audit.explaining import Explainer
 from audit.extent import Extent
 from audit.findings import Fault, Found, Part, by_place
@@ -114,7 +114,8 @@ async def verify(
         else:
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found)
-        found += _stranger(anchor, basis, found) + _retired(kept, basis, found) + await _unpublished(reader, walked)
+        found += _stranger(anchor, basis, found) + await _unpublished(reader, walked)
+        found = _retired(kept, basis, found)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
@@ -136,6 +137,12 @@ def with_schema(report: Report, found: Sequence[Found]) -> Report:
     return structs.replace(
         report, exit_code=1 if altered else report.exit_code, words=words, found=(*report.found, *found)
     )
+
+
+def unreadable(origin: str, why: AuditError, found: Sequence[Found]) -> Report:
+    """The report on a ledger that could not be read, because its tables are not the ones that were made."""
+    words = f"SCHEMA CHANGED: {len(found)} difference(s) from the migrations; the records could not be read: {why}"
+    return Report(exit_code=1, words=words, origin=origin, size=0, anchored=0, found=tuple(found))
 
 
 def _kept(anchor: Anchor, since: Verified | None) -> Iterator[Anchored]:
@@ -333,15 +340,24 @@ def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Fou
 
 
 def _retired(anchors: Anchors, basis: _Basis, found: Sequence[Found]) -> list[Found]:
-    """What is kept outside and was signed by a key of the log that was not its key at that size, where the records
-    that say so are what they were."""
+    """`found`, and what is kept outside and was signed by a key of the log that was not its key at that size.
+
+    Where the records that say so may be others, or in other places, it was its key's: what was signed there does not
+    agree either.
+    """
     naming = [index for _, index, _, _ in basis.authority.epochs]
-    if any(_reaches(one, index) for one in found for index in naming if one.altered):
-        return []
-    return [
-        _found("wrong_key", "key", size, size, f"what is kept outside as the checkpoint of size {size}: {why}")
-        for size, why in anchors.foreign.items()
-    ]
+    if not any(_reaches(one, index) for one in found for index in naming if one.altered):
+        return [*found, *(_unlawful(size, why) for size, why in anchors.foreign.items())]
+    return [_narrowed(one, anchors.foreign) if one.fault == "suffix_rewritten" else one for one in found]
+
+
+def _unlawful(size: int, why: str) -> Found:
+    return _found("wrong_key", "key", size, size, f"what is kept outside as the checkpoint of size {size}: {why}")
+
+
+def _narrowed(found: Found, signed: Iterable[int]) -> Found:
+    within = [size for size in signed if found.first < size < found.end]
+    return structs.replace(found, end=min([found.end, *within]))
 
 
 def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Found:

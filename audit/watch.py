@@ -142,6 +142,7 @@ class Watch:
         """What was altered at the last look, and was told then."""
         self._ended = False
 
+    @implements("REQ-AUD-019")
     async def run(self, turn: Turn) -> None:
         """Look at each interval, whenever it is our turn, until the database is not the one that was signed: whoever
         watches next comes to the same. A fault of ours costs a look, never the service."""
@@ -163,6 +164,7 @@ class Watch:
         finally:
             await turn.release()
 
+    @implements("REQ-AUD-019")
     async def look(self) -> Pass:
         """Look once, and tell. Raises `LedgerUnavailable`, `LedgerNotInitialised`."""
         due = time.time() - self.remembered.whole_s >= self._whole_interval_s
@@ -185,6 +187,7 @@ class Watch:
         report = await self._eyes.look(since)
         return Pass(report=report, whole=since is None, seconds=time.monotonic() - started, ended_s=time.time())
 
+    @implements("REQ-AUD-019")
     def _tell(self, found: Collection[Found]) -> None:
         first, *_ = by_place(found)
         classes = sorted({one.fault for one in found})

@@ -19,7 +19,6 @@ EXIT_USAGE: Final = 2
 SHOWN: Final = 3  # of each missing field, this many components are named on a terminal; JSON names all
 
 
-@implements("REQ-SBM-009")
 def build(arguments: Sequence[str]) -> int:
     """Write the document; nothing is written that is not valid."""
     parser = argparse.ArgumentParser(

@@ -71,7 +71,6 @@ def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     return Advisories(records=records, opinions=opinions, feeds=feeds)
 
 
-@implements("REQ-SBM-004")
 def opinions(kev: Path | None, epss: Path | None) -> tuple[Feeds, tuple[Feed, ...]]:
     """Who is known to exploit what, and how probable it is, with the day of each."""
     return _opinions(kev.read_bytes() if kev else None, epss.read_bytes() if epss else None)

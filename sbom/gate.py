@@ -163,11 +163,12 @@ def _signature(evidence: Evidence) -> list[Finding]:
 
 
 def _standards(verdicts: Sequence[Verdict]) -> list[Finding]:
-    return [
-        _known("standards", f"{each.standard}: {each.score_ppm / 10_000:.1f} % of its fields are there")
-        for each in verdicts
-        if not each.passed
-    ]
+    lacking = [f"{each.standard} {each.score_ppm / 10_000:.1f} %" for each in verdicts if not each.passed]
+    return (
+        [_known("standards", f"Of the fields that standards ask for there are: {', '.join(lacking)}")]
+        if lacking
+        else []
+    )
 
 
 def _against(section: str, text: str) -> Finding:

@@ -38,7 +38,6 @@ def distributions(site: Path | None = None) -> dict[str, tuple[str, str]]:
     return found
 
 
-@implements("REQ-REL-004")
 def own(root: Path) -> dict[str, str]:
     """The digest of each of our packages under `root`."""
     return {name: tree(root / name)[0] for name in OWN if (root / name).is_dir()}

@@ -16,7 +16,6 @@ from license_expression import ExpressionError, Licensing, get_spdx_licensing
 from msgspec import Struct
 
 from sbom.found import Distribution, LicenceFile
-from traceability.marks import implements
 
 Origin = Literal["License-Expression", "License", "Classifier", "licence text"]
 
@@ -80,7 +79,6 @@ _TEXTS: Final = (
 )
 
 
-@implements("REQ-SBM-003")
 def of(distribution: Distribution) -> Licence | None:
     """The licence that `distribution` declares; None where nothing that it says decides."""
     files = tuple(each.path for each in distribution.licence_files)

@@ -10,6 +10,7 @@ name, time and meaning, as 21 CFR 11.50 asks of a signature's manifestation.
 Pure.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Final, Literal, TypeVar
@@ -174,6 +175,7 @@ def decode(payload: bytes) -> Release:
 @implements("REQ-REL-001")
 def encode_approval(approval: Approval, release_digest: str) -> bytes:
     """The bytes that whoever approves signs."""
+    _time(approval)
     subject = (Resource(name="release", digest={"sha256": release_digest}),)
     encoded = msgspec.json.encode(_ApprovalStatement(subject=subject, predicate=approval), order="sorted")
     _parse(encoded, _ApprovalStatement)  # bounds are looked at when bytes are read
@@ -186,14 +188,26 @@ def decode_approval(payload: bytes, release_digest: str) -> Approval:
     parsed = _parse(payload, _ApprovalStatement)
     if parsed.subject[0].digest != {"sha256": release_digest}:
         raise ReleaseInvalid("approval: it is of another release")
+    _time(parsed.predicate)
     return parsed.predicate
 
 
-def _parse(payload: bytes, kind: type[_Statement]) -> _Statement:
+def _time(approval: Approval) -> None:
     try:
-        return msgspec.json.decode(payload, type=kind)
+        dt.datetime.strptime(approval.time, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007  # the letter Z says UTC
+    except ValueError as error:
+        raise ReleaseInvalid(f"approval: {approval.time!r} is no time, YYYY-MM-DDTHH:MM:SSZ") from error
+
+
+def _parse(payload: bytes, kind: type[_Statement]) -> _Statement:
+    """The statement, spelt as it is spelt here: nothing that was left out is filled in, nothing besides is dropped."""
+    try:
+        parsed = msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ReleaseInvalid(f"statement: not the one that was expected: {error}") from error
+    if msgspec.json.encode(parsed, order="sorted") != payload:
+        raise ReleaseInvalid("statement: it leaves out a member, or has one besides, or is spelt in another way")
+    return parsed
 
 
 def _ordered(resources: Sequence[Resource]) -> tuple[Resource, ...]:

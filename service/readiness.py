@@ -1,8 +1,10 @@
 """Whether this process could give a finding now, and why not."""
 
 from audit.ledger import Ledger
+from traceability.marks import implements
 
 
+@implements("REQ-DEP-003")
 class Readiness:
     """Whether a finding could be given now. Models are checked before there is one of these."""
 

@@ -114,6 +114,17 @@ module "cluster" {
   alert_action_group     = module.monitoring.action_group_id
 }
 
+module "pipeline" {
+  source              = "./modules/pipeline"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  tags                = local.tags
+  environment         = var.environment
+  repository          = var.pipeline_repository
+  registry_id         = module.registry.id
+  cluster_id          = module.cluster.id
+}
+
 check "locking_is_said_twice" {
   assert {
     condition     = !var.lock_checkpoint_retention || var.i_understand_that_locking_is_forever == "yes, forever"

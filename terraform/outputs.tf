@@ -57,3 +57,8 @@ output "tenant_id" {
   description = "TENANT_ID there."
   value       = var.tenant_id
 }
+
+output "pipeline_client_ids" {
+  description = "AZURE_CLIENT_ID of GitHub's environments: `push` of `registry`, `deploy` of this one."
+  value       = module.pipeline.client_ids
+}

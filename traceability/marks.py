@@ -123,6 +123,7 @@ RequirementId = Literal[
     "REQ-LED-025",
     "REQ-LED-026",
     "REQ-LED-027",
+    "REQ-LED-028",
     "REQ-LOG-001",
     "REQ-LOG-002",
     "REQ-LOG-003",

@@ -20,6 +20,7 @@ from audit.ports import Batch, Cosigned, Head, Row, Stored, Unclosed
 from audit.postgres.ahead import Values, pages
 from audit.postgres.connections import GRACE_MS, Connections, Limits, target
 from audit.postgres.extent import EXTENT, extent_of
+from traceability.marks import implements
 
 NAME: Final = "medai reader"
 MAX_LEAF_HASHES: Final = 65_536
@@ -105,6 +106,7 @@ COSIGNED: Final = """
 """
 
 
+@implements("REQ-LED-028")
 class PostgresReader:
     """Implements `audit.ports.Reader`. Nothing is connected before the first call; call `close` at the end."""
 

@@ -25,8 +25,8 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
     """The one guard of every route; a route says in its `opt` what it needs:
 
         scope      the scope that a caller's token must have; without it the route is public, at a rate for each peer
-        named      of a public route: who sends a token that is valid, whatever its scopes, is on record by its name, and
-                   no flood of strangers folds what it is given; the route takes that caller's rate
+        named      of a public route: who sends a token that is valid, whatever its scopes, is on record by its name,
+                   and no flood of strangers folds what it is given; the route takes that caller's rate
         produces   the media type that it answers with
 
     Raises `NotAcceptable`, `Unauthenticated`, `Forbidden` or, for a public route, `RateLimited`. (One and async:
@@ -59,6 +59,7 @@ def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) ->
         raise Forbidden(f"the token needs the scope {scope}")
 
 
+@implements("REQ-LED-023")
 def _is_named(case: Case, header: str | None, tokens: TokenBook) -> bool:
     """Whether the caller has a token that is valid; its name then goes on record. Any other is nobody's, as is none."""
     token = _bearer(header)

@@ -12,6 +12,7 @@ variables {
   alert_email            = "operators@example.org"
   monthly_budget         = 5000
   budget_start           = "2027-01-01T00:00:00Z"
+  pipeline_repository    = { owner = "hospital", owner_id = 123456, name = "medai-flow", id = 456789 }
 
   # What modules are given by each other.
   resource_group_name = "rg-medai-flow"
@@ -411,6 +412,33 @@ run "each_workload_has_an_identity_for_one_service_account" {
   assert {
     condition     = keys(output.vault_readers) == ["service"]
     error_message = "The service alone reads the vault."
+  }
+}
+
+run "the_pipeline_is_one_environment_of_one_repository" {
+  command = plan
+  module {
+    source = "./modules/pipeline"
+  }
+  variables {
+    repository = { owner = "hospital", owner_id = 123456, name = "medai-flow", id = 456789 }
+    cluster_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-medai-flow/providers/Microsoft.ContainerService/managedClusters/medai-aks-cluster"
+  }
+  assert {
+    condition     = { for name, one in azurerm_federated_identity_credential.this : name => one.subject } == { push = "repo:hospital@123456/medai-flow@456789:environment:registry", deploy = "repo:hospital@123456/medai-flow@456789:environment:production" }
+    error_message = "Each identity is one environment's, by numbers that cannot be taken over."
+  }
+  assert {
+    condition     = alltrue([for one in azurerm_federated_identity_credential.this : one.issuer == "https://token.actions.githubusercontent.com" && one.audience == tolist(["api://AzureADTokenExchange"])])
+    error_message = "Only GitHub's issuer is believed, and only Entra ID's exchange takes its tokens."
+  }
+  assert {
+    condition     = { for name, one in azurerm_role_assignment.this : name => one.role_definition_name } == { push = "AcrPush", verify = "AcrPull", cluster = "Azure Kubernetes Service Cluster User Role" }
+    error_message = "One pushes; the other pulls and finds the cluster. Neither may do more."
+  }
+  assert {
+    condition     = toset([for name, one in azurerm_role_assignment.this : one.scope]) == toset([var.registry_id, var.cluster_id])
+    error_message = "Each on one resource."
   }
 }
 

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from audit import merkle
 from audit.errors import ConsistencyInvalid, InclusionInvalid
 
-pytestmark = pytest.mark.verifies("REQ-AUD-009")
-
 LARGEST = 300
 LEAVES = [merkle.leaf_hash(at.to_bytes(2)) for at in range(LARGEST)]
 STRANGE = merkle.leaf_hash(b"of no record")

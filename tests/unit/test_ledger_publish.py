@@ -11,7 +11,7 @@ from tests.ledger_fakes import until
 from tests.publishing_fakes import QUICK, FakeAnchor, Watched, policy_of, publishing
 from tests.witness_fakes import TEXT, FakeWitness
 
-pytestmark = pytest.mark.verifies("REQ-PUB-002", "REQ-PUB-003", "REQ-PUB-006")
+pytestmark = pytest.mark.verifies("REQ-PUB-002", "REQ-PUB-003")
 
 SLOW = msgspec.structs.replace(QUICK, witness_timeout_ms=60_000, blob_deadline_ms=60_000)
 
@@ -69,6 +69,7 @@ def test_an_anchor_with_another_history_raises_the_alarm(published):
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_an_anchor_that_hangs_delays_no_other_and_no_witness(published, witnesses):
     async def test(log):
         hanging, other = FakeAnchor(), FakeAnchor()
@@ -114,6 +115,7 @@ def test_what_the_log_did_not_sign_is_sent_to_nobody(published):
 # -- witnesses
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_checkpoint_that_meets_the_policy_is_stored_and_served(published, witnesses):
     async def test(log):
         size = await log.grow(3)
@@ -129,6 +131,7 @@ def test_a_checkpoint_that_meets_the_policy_is_stored_and_served(published, witn
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_each_witness_is_sent_a_proof_from_the_size_that_it_has(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -141,6 +144,7 @@ def test_each_witness_is_sent_a_proof_from_the_size_that_it_has(published, witne
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_has_more_than_was_known_is_asked_again_from_there(published, witnesses):
     async def test(log):
         async with publishing(log.publisher(policy=policy_of(witnesses, 3))):
@@ -153,6 +157,7 @@ def test_a_witness_that_has_more_than_was_known_is_asked_again_from_there(publis
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_is_down_costs_its_own_cosignature_and_no_other(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -164,6 +169,7 @@ def test_a_witness_that_is_down_costs_its_own_cosignature_and_no_other(published
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_never_answers_delays_no_quorum_without_it(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -177,6 +183,7 @@ def test_a_witness_that_never_answers_delays_no_quorum_without_it(published, wit
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_cosignature_that_comes_late_is_a_further_version(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -190,6 +197,7 @@ def test_a_cosignature_that_comes_late_is_a_further_version(published, witnesses
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_comes_back_has_part_in_the_next_round(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -240,6 +248,7 @@ REASONS = dict(
 )
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("lie", LIES)
 def test_a_witness_that_lies_is_told_by_name_and_stored_by_nobody(published, witnesses, lie):
     async def test(log):
@@ -306,6 +315,7 @@ def test_a_fault_of_ours_with_one_anchor_keeps_no_other_waiting(published):
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_too_few_cosignatures_are_stored_and_not_served(published, witnesses):
     async def test(log):
         for name in ("B", "C"):
@@ -318,6 +328,7 @@ def test_too_few_cosignatures_are_stored_and_not_served(published, witnesses):
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_policy_without_a_quorum_still_collects_what_witnesses_say(published, witnesses):
     async def test(log):
         policy = policy_of(witnesses, 2).replace("quorum G", "quorum none")
@@ -334,6 +345,7 @@ def shows(witness, size, signed):
     witness.shown = signed.encode()
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
 def test_a_witness_that_shows_another_history_signed_by_the_log_raises_the_alarm_with_both(published, witnesses, size):
     async def test(log):
@@ -348,6 +360,7 @@ def test_a_witness_that_shows_another_history_signed_by_the_log_raises_the_alarm
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
 def test_a_witness_that_shows_what_the_log_did_not_sign_raises_no_alarm(published, witnesses, size):
     async def test(log):
@@ -360,6 +373,7 @@ def test_a_witness_that_shows_what_the_log_did_not_sign_raises_no_alarm(publishe
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_rewritten_database_is_found_out_by_its_witnesses(published, witnesses):
     async def test(log):
         watched = Watched()

@@ -12,8 +12,6 @@ import pytest
 from sbom import activation, installed
 from sbom.statement import Release, Resource
 
-pytestmark = pytest.mark.verifies("REQ-REL-004")
-
 
 def site(folder, content=b"value = 1\n", extra=()):
     """A site-packages folder with one distribution in it, as an installer leaves it."""
@@ -34,26 +32,31 @@ def _line(path, content):
     return f"{path},sha256={urlsafe_b64encode(sha256(content).digest()).rstrip(b'=').decode()},{len(content)}"
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_the_same_wheel_has_the_same_digest_wherever_it_is_installed(tmp_path):
     ours = ("../../../bin/thing,sha256=abc,1", "thing/__pycache__/x.pyc,,", "thing-1.0.dist-info/INSTALLER,sha256=x,4")
     assert installed.distributions(site(tmp_path / "a")) == installed.distributions(site(tmp_path / "b", extra=ours))
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_another_file_under_the_same_version_has_another_digest(tmp_path):
     first, second = (installed.distributions(site(tmp_path / name, name.encode())) for name in ("a", "b"))
     assert first["thing"][0] == second["thing"][0]
     assert first["thing"][1] != second["thing"][1]
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_what_is_as_it_was_installed_is_not_altered(tmp_path):
     assert list(installed.altered(site(tmp_path / "a"))) == []
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_file_that_was_swapped_behind_its_record_is_found(tmp_path):
     (site(tmp_path / "a") / "thing" / "__init__.py").write_bytes(b"value = 2\n")
     assert list(installed.altered(tmp_path / "a")) == ["thing: thing/__init__.py is not the file that was installed"]
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_file_that_is_gone_is_found(tmp_path):
     (site(tmp_path / "a") / "thing" / "__init__.py").unlink()
     assert list(installed.altered(tmp_path / "a")) == ["thing: thing/__init__.py is gone"]
@@ -107,6 +110,7 @@ def test_nothing_of_this_environment_is_imported_from_elsewhere():
     assert list(installed.shadowed()) == []
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_package_of_ours_has_a_digest_of_its_files_and_not_of_compiled_ones(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     for folder in (first, second):
@@ -170,6 +174,7 @@ def test_a_model_of_the_release_that_is_not_served_is_no_difference():
     assert list(activation.differences(release(), activation.Here(**(HERE | {"models": {}})))) == []
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_nothing_of_this_needs_more_than_the_standard_library_finds(tmp_path):
     """A wheel unpacked by hand is a distribution like any other."""
     with zipfile.ZipFile(tmp_path / "w.zip", "w") as wheel:

@@ -14,8 +14,6 @@ from sbom.errors import DocumentInvalid
 from sbom.fields import Document
 from sbom.standards import STANDARDS, judge
 
-pytestmark = pytest.mark.verifies("REQ-SBM-007")
-
 REF = "pkg:pypi/thing@1.0"
 COMPONENT: dict[str, Any] = {
     "type": "library",
@@ -135,16 +133,19 @@ LACKING = [
 ]
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @pytest.mark.parametrize("standard", STANDARDS)
 def test_a_document_that_has_everything_passes(standard):
     verdict = judge(STANDARDS[standard], Document(COMPLETE))
     assert (verdict.passed, verdict.score_ppm, verdict.missing) == (True, 1_000_000, ())
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 def test_the_complete_document_is_valid():
     assert schema.require_valid(json.dumps(COMPLETE).encode(), strict=True) == COMPLETE
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @pytest.mark.parametrize(("standard", "field", "document"), LACKING, ids=lambda each: each if type(each) is str else "")
 def test_a_document_that_lacks_one_field_misses_that_one(standard, field, document):
     assert missing(standard, document) == [field]
@@ -157,11 +158,13 @@ def test_every_rule_of_every_standard_has_a_document_that_breaks_it():
     assert asked - tried - inherited == set()
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 def test_a_score_is_the_share_of_fields_that_are_there():
     verdict = judge(STANDARDS["iec62304"], Document(without(*FIRST, "version")))
     assert (verdict.asked, verdict.score_ppm) == (5, 800_000)
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @pytest.mark.parametrize("said", ["NOASSERTION", "unknown", " ", ""])
 def test_a_word_for_nothing_is_nothing(said):
     document = copy.deepcopy(COMPLETE)
@@ -169,6 +172,7 @@ def test_a_word_for_nothing_is_nothing(said):
     assert missing("iec62304", document) == ["version"]
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 def test_a_component_inside_another_is_judged_as_well():
     document = copy.deepcopy(COMPLETE)
     document["components"][0]["components"] = [{"type": "library", "name": "inner"}]
@@ -222,6 +226,7 @@ ODD = st.dictionaries(
 )
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @given(ODD)
 def test_no_shape_of_a_document_makes_a_rule_fail_otherwise(document):
     for standard in STANDARDS.values():
@@ -229,6 +234,7 @@ def test_no_shape_of_a_document_makes_a_rule_fail_otherwise(document):
         assert 0 <= verdict.score_ppm <= 1_000_000
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @given(JSON | ODD, st.sampled_from(("1.4", "1.5", "1.6", "1.7", "2.0")))
 def test_whatever_a_document_is_it_is_judged_or_refused_and_nothing_else_goes_wrong(value, version):
     document = {"bomFormat": "CycloneDX", "specVersion": version, "version": 1}
@@ -239,6 +245,7 @@ def test_whatever_a_document_is_it_is_judged_or_refused_and_nothing_else_goes_wr
             judge(standard, Document(made))
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @pytest.mark.parametrize("version", ["1.4", "1.5", "1.6", "1.7"])
 def test_a_strangers_document_of_each_version_is_judged(version):
     stranger = {"bomFormat": "CycloneDX", "specVersion": version, "version": 1,
@@ -246,6 +253,7 @@ def test_a_strangers_document_of_each_version_is_judged(version):
     assert "supplier name" not in missing("ntia", schema.require_valid(json.dumps(stranger).encode(), strict=True))
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 @pytest.mark.parametrize(
     ("content", "place"),
     [
@@ -301,6 +309,7 @@ def test_no_more_of_a_file_is_read_than_may_be(tmp_path, monkeypatch):
         schema.read(tmp_path / "large")
 
 
+@pytest.mark.verifies("REQ-SBM-007")
 def test_an_address_that_is_none_is_refused_with_the_place():
     document = copy.deepcopy(COMPLETE)
     document["components"][0]["externalReferences"] = [{"type": "website", "url": "not an address"}]
