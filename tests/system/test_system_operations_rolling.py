@@ -112,11 +112,11 @@ def test_somebody_was_ready_all_the_time(story):
     assert story.unserved == 0
 
 
-def test_nobody_is_refused(story):
+def test_nobody_is_refused_meanwhile(story):
     assert {one.response.status for one in story.held} == {200}
 
 
-def test_both_services_answered(story):
+def test_both_services_have_answered(story):
     assert min(story.sent.values()) > EACH
     assert len(story.sent) == 2
 
