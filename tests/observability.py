@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from msgspec import Struct
@@ -31,7 +32,7 @@ class Expression(Struct, frozen=True, kw_only=True):
 
 def registered() -> list[Metric]:
     """Every metric of ours. (prometheus_client tells no names of labels before there is a value.)"""
-    collectors = Telemetry()._registry._collector_to_names
+    collectors: Iterable[Any] = Telemetry()._registry._collector_to_names
     return sorted(
         Metric(name=one._name + ("_total" if one._type == "counter" else ""), kind=one._type, labels=one._labelnames)
         for one in collectors

@@ -83,6 +83,7 @@ def test_the_trace_is_the_one_on_the_record(trace, server, entries_of):
         if isinstance(entry.record, Prediction) and entry.record.correlation_id == ASKED
     ]  # fmt: skip
     root = trace["POST /infer"]
+    assert record.traceparent is not None
     assert record.traceparent.split("-")[1:3] == [root.trace_id, root.span_id]
 
 

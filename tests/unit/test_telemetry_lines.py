@@ -126,6 +126,20 @@ def test_metrics_show_inference_and_queue():
     assert b"medai_admitted 3.0" in exposed
 
 
+@pytest.mark.verifies("REQ-DEP-022")
+def test_metrics_show_how_the_worker_stands():
+    metrics = telemetry.Telemetry()
+    metrics.standing(ready=False, ledger_ready=True, ledger_size=7)
+    exposed = metrics.exposition()
+    assert all(line in exposed for line in (b"medai_ready 0.0", b"medai_ledger_ready 1.0", b"medai_ledger_size 7.0"))
+
+
+def test_metrics_count_spans_that_did_not_arrive():
+    metrics = telemetry.Telemetry()
+    metrics.unsent(3)
+    assert b"medai_trace_spans_unsent_total 3.0" in metrics.exposition()
+
+
 @pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_what_is_not_recorded_by_reason():
     metrics = telemetry.Telemetry()

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -147,7 +148,7 @@ class _Store:
 
 def _committed(traced, waiting, known_size=0):
     async def whole():
-        store = TracedStore(traced.tracing, _Store(), waiting)
+        store = TracedStore(traced.tracing, cast(Any, _Store()), waiting)
         try:
             return await store.append(known_size, [UUID(int=1), UUID(int=2)], [b"", b""])
         finally:
@@ -197,6 +198,17 @@ def test_spans_that_the_collector_does_not_take_are_counted():
     assert (len(service.ledger.of_kind(Prediction)), sum(traced.lost)) == (1, 3)
 
 
+@pytest.mark.verifies("REQ-DEP-021")
+def test_after_the_end_nothing_is_sent_and_what_is_left_is_counted():
+    memory = InMemorySpanExporter()
+    lost: list[int] = []
+    spans: list[Any] = [None, None]
+    sending = adapter._Sending(memory, lost.append)
+    sending.end_at(0.0)
+    assert sending.export(spans) is SpanExportResult.FAILURE
+    assert (memory.get_finished_spans(), lost) == ((), [2])
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:4318", "ftp://host", "http://", "http://host/?key=1"])
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(SettingInvalid):
@@ -216,5 +228,5 @@ def test_nothing_of_opentelemetry_is_loaded_while_nothing_is_traced():
 
 
 def test_parts_that_are_not_traced_are_what_they_are():
-    part = object()
+    part: Any = object()
     assert (Untraced().store(part), Untraced().ledger(part)) == (part, part)
