@@ -151,10 +151,9 @@ class Telemetry:
         self._request_seconds.labels(route).observe(seconds)
         if code is not None:
             self._refusals.labels(code).inc()
-        duration_ms = int(seconds * 1000)
         self._log.debug(
-            "answered", method=method, route=route, status=status, duration_ms=duration_ms,
-            correlation_id=correlation_id, **({"code": code} if code is not None else {}),
+            "answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000), code=code,
+            correlation_id=correlation_id,
         )  # fmt: skip
 
     @implements("REQ-DEP-007")
