@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Final
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import publishing, released, watching
+from service import observed, publishing, released, watching
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -33,7 +33,6 @@ from service.adapters.onnx_model import RuntimeSettings
 from service.adapters.presence import Presence
 from service.adapters.release import Active
 from service.adapters.tokens import TokenFile
-from service.domain import flow
 from service.domain.messages import Limits
 from service.errors import SettingInvalid
 from service.http import application
@@ -148,6 +147,11 @@ class Running:
     async def _keep_house(self) -> None:
         ticks = 0
         while True:
+            self._telemetry.standing(
+                ready=self._readiness.reason() is None,
+                ledger_ready=self._ledger.unready() is None,
+                ledger_size=self._ledger.size,
+            )
             try:
                 if self._ledger.unready() is None:
                     await self._application.windows.close_past()
@@ -175,11 +179,16 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         resources.push_async_callback(decoder.close)
         await decoder.start()
         process_id = uuid4()
+        watched = observed.watched(
+            settings, version=version(DISTRIBUTION), process_id=process_id, unsent=metrics.unsent, resources=resources
+        )
         where = ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         signer = signing.load(where.signing_key)
         remote = publishing.remote_anchors(environment, signer.verifier)
-        ledger, reader, log = _ledger(environment, signer, process_id, metrics, resources, tuple(remote.values()))
+        ledger, reader, log = _ledger(
+            environment, signer, process_id, metrics, resources, tuple(remote.values()), watched
+        )
         await ledger.start()
         resources.push_async_callback(ledger.close)
         await _begin_background(environment, ledger, signer, remote, process_id, metrics, resources)
@@ -187,9 +196,9 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         tokens = service_settings.tokens_file(settings, where.home)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
-            ledger=ledger,
+            ledger=watched.ledger(ledger),
             log=log,
-            infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
+            infer=watched.infer(decoder, models, _limits(settings)),
             tokens=TokenFile(tokens, now_us=SystemClock().now_us, failed=metrics.failed),
             pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
             telemetry=metrics,
@@ -200,6 +209,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             unready=readiness.reason,
             release=active.digest if active is not None else None,
             release_page=active.page if active is not None else None,
+            tracing=watched.tracing,
         )
         running = Running(
             settings=settings,
@@ -228,6 +238,7 @@ def _ledger(
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
     remote: tuple[Anchor, ...],
+    watched: observed.Watched,
 ) -> tuple[Ledger, Reader, Reader]:
     """The ledger, what reads for it, and what the log is served from."""
     knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
@@ -256,7 +267,7 @@ def _ledger(
     )
     resources.push_async_callback(log.close)
     ledger = Ledger(
-        store=store,
+        store=watched.store(store),
         reader=reader,
         signer=signer,
         keys=KeyFiles(where.signing_key),

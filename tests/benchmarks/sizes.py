@@ -32,6 +32,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     """Requirements, marks and tests of the project whose matrix is made."""
     trace_rounds: int
     bill_rounds: int
+    capacity_records: int
+    """Of which the bytes are counted, for each size of a commit."""
 
 
 FULL = Sizes(
@@ -52,6 +54,7 @@ FULL = Sizes(
     traced=2_000,
     trace_rounds=3,
     bill_rounds=3,
+    capacity_records=10_000,
 )
 QUICK = Sizes(
     configurations=1,
@@ -71,6 +74,7 @@ QUICK = Sizes(
     traced=100,
     trace_rounds=1,
     bill_rounds=1,
+    capacity_records=100,
 )
 
 
