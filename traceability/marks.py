@@ -126,6 +126,16 @@ RequirementId = Literal[
     "REQ-SEC-019",
     "REQ-SEC-020",
     "REQ-SEC-021",
+    "REQ-SEC-030",
+    "REQ-SEC-031",
+    "REQ-SEC-032",
+    "REQ-SEC-033",
+    "REQ-SEC-034",
+    "REQ-SEC-035",
+    "REQ-SEC-036",
+    "REQ-SEC-037",
+    "REQ-SEC-038",
+    "REQ-SEC-039",
 ]
 
 
