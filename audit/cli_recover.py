@@ -55,8 +55,8 @@ def _recover(options: argparse.Namespace) -> int:
     where, settings = places(os.environ), ledger_settings(os.environ)
     if vault_settings(os.environ).signing_key:
         raise SettingInvalid(
-            "MEDAI_VAULT_SIGNING_KEY: recovery makes a key; give the closed log's as a file, MEDAI_SIGNING_KEY_FILE, and "
-            "put the new one into the vault afterwards"
+            "MEDAI_VAULT_SIGNING_KEY: recovery makes a key; give the closed log's as a file, MEDAI_SIGNING_KEY_FILE, "
+            "and put the new one into the vault afterwards"
         )
     kept = [_checkpoint(path) for path in options.checkpoint]
     with alone(where.home, "`medai serve` runs here; stop it first, everywhere"), _ground(where, settings) as ground:

@@ -1,4 +1,4 @@
-"""Microsoft Entra as the settings name it: what its tokens must say, where its keys are, and what records call a bearer.
+"""Microsoft Entra by the settings: what its tokens must say, where its keys are, and what records call a bearer.
 
 Only tokens of version 2.0 of one tenant are taken. The addresses are those of the tenant's OpenID Connect metadata.
 """

@@ -1,8 +1,8 @@
 """Who runs a command: in whose name a record says that it was done.
 
 With an Entra tenant in the settings it is an account there: a token for this service is asked for in the name of this
-machine's identity, and held to the same rules as a caller's (`audit.access_tokens`). In a pod that is the pod's workload
-identity; which person opened a shell in it is in the cluster's own audit log, which this one can be joined with by time.
+machine's identity, and held to the same rules as a caller's (`audit.access_tokens`). In a pod that is its workload
+identity; which person opened a shell in it is in the cluster's own audit log, to be joined with this one by time.
 On a person's machine it is the person who is signed in with Azure's tools. Without a tenant it is the system's user.
 
 There is no falling back from the one to the other: where the identity is not to be had, the command does nothing.
@@ -51,7 +51,7 @@ def _of_entra(settings: EntraSettings, now_s: float) -> str:
 
 
 def _of_the_system(uid: int) -> str:
-    """The user by name, or by number where it has none, as in most containers. Nothing of the environment is believed."""
+    """The user by name, or by number where it has none, as in most containers. No variable is believed."""
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Where a secret comes from: one port, and the one of its two implementations that is a file (`audit.vault` has the other).
+"""Where a secret comes from: one port, and of its two implementations the file (`audit.vault` has the other).
 
 Which is for what is the composition's to say (`audit.secrets_configured`); whoever uses a secret knows only the port.
 """
@@ -28,7 +28,7 @@ class SecretSource(Protocol):
         ...
 
     def read(self) -> bytes:
-        """The secret as it is now. Raises `SettingInvalid` where it is missing or others can read it, and as `version`."""
+        """The secret as it is now. Raises `SettingInvalid` where it is missing or open to others, and as `version`."""
         ...
 
 

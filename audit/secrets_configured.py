@@ -64,7 +64,7 @@ class Secrets:
         return self._in_vault(self._names.token_hashes) or file
 
     def put_token_hashes(self, body: bytes) -> None:
-        """The vault has them when this returns. Requires that they are there. Raises as `audit.vault.VaultClient.put`."""
+        """The vault has them when this returns. Requires `has_token_hashes`. Raises as `VaultClient.put`."""
         assert self._vault is not None
         assert self._names.token_hashes
         self._vault.client.put(self._names.token_hashes, body)

@@ -5,7 +5,7 @@ whoever asks is told `VaultUnavailable`. A secret that the vault no longer shows
 key is taken away by another version of it, never by an answer that was only a part.
 
 The SDK asks the vault who vouches for it, and holds the answer to the vault's own domain (`verify_challenge_resource`,
-which is left on, as it is made): otherwise whoever could answer in the vault's place would be given a token for another.
+which is left on, as it is made): otherwise whoever answers in the vault's place would be given a token for another.
 What the SDK says of a failure may quote an answer, so only its class and status are passed on.
 """
 
@@ -121,9 +121,7 @@ class Vault:
     def held(self, name: str) -> Held:
         """Raises `VaultUnavailable` where it is stale. Requires `look` before, and `name` to be wanted."""
         if self.stale():
-            raise VaultUnavailable(
-                f"vault: {name}: not confirmed for {self._settings.stale_s} s (MEDAI_VAULT_STALE_S)"
-            )
+            raise VaultUnavailable(f"vault: {name}: not confirmed for {self._settings.stale_s} s (MEDAI_VAULT_STALE_S)")
         return self._held[name]
 
     def start(self) -> None:

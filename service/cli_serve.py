@@ -209,9 +209,10 @@ def _checked_out() -> str | None:
 def _announce(settings: Settings, plan: supervisor.Plan, development: Path | None) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     port, internal_port = plan.public.getsockname()[1], plan.internal.getsockname()[1]
+    scheme = "https" if settings.tls_cert_file else "http"
     lines = [
-        f"documentation  http://{host}:{port}/docs",
-        f"service        http://{host}:{port}",
+        f"documentation  {scheme}://{host}:{port}/docs",
+        f"service        {scheme}://{host}:{port}",
         f"internal       http://{host}:{internal_port}  (/livez /readyz /metrics)",
     ]
     if development is not None:

@@ -44,6 +44,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     release_file: Annotated[str, Meta(description="signed release; every record then names its digest")] = ""
     release_keys_file: Annotated[str, Meta(description="public keys that may sign a release, PEM")] = ""
     release_page_file: Annotated[str, Meta(description="the release page, for /console/releases")] = ""
+    tls_cert_file: Annotated[
+        str,
+        Meta(description="certificate chain of the public port, PEM; given with its key, the port speaks TLS alone"),
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="its key, PEM, mode 0600; may be the same file")] = ""
     model_folders: Annotated[
         str, Meta(description=f"further model folders, separated by `{os.pathsep}`, beside the one that is shipped")
     ] = ""
@@ -157,6 +162,8 @@ def read(environment: Mapping[str, str]) -> Settings:
     }
     settings = _converted(given)
     proxies(settings)
+    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
+        raise SettingInvalid("MEDAI_TLS_CERT_FILE and MEDAI_TLS_KEY_FILE: give both, or neither")
     return settings
 
 

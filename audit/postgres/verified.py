@@ -17,7 +17,7 @@ FULL: Final = "verify-full"
 def require(variable: str, url: str) -> None:
     """Returns where `url` leads to this machine's own socket, or verifies the server fully against a named root.
 
-    The environment counts as libpq counts it (PGHOST, PGSSLMODE ...). Raises `SettingInvalid`, without repeating the URL.
+    The environment counts as libpq counts it (PGHOST, PGSSLMODE ...). Raises `SettingInvalid`, and does not repeat it.
     """
     try:
         given = {name: str(value) for name, value in conninfo.conninfo_to_dict(url).items()}
@@ -27,7 +27,7 @@ def require(variable: str, url: str) -> None:
     meant = {**defaults, **given}
     if meant.get("service"):
         raise SettingInvalid(f"{variable}: in production it says itself where the database is; name no service file")
-    hosts = [host for host in (meant.get("hostaddr") or meant.get("host") or "").split(",")]
+    hosts = (meant.get("hostaddr") or meant.get("host") or "").split(",")
     if all(host == "" or host.startswith(("/", "@")) for host in hosts) and not meant.get("hostaddr"):
         return
     if meant.get("sslmode") != FULL or not meant.get("sslrootcert"):
