@@ -19,8 +19,13 @@ DATABASE_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 
 def credential() -> DefaultAzureCredential:
-    """This machine's identity; nothing is sent yet. The caller closes it."""
-    return DefaultAzureCredential()
+    """This machine's identity; nothing is sent yet. The caller closes it. Raises `IdentityUnavailable`."""
+    try:
+        return DefaultAzureCredential()
+    except ValueError:
+        raise IdentityUnavailable(
+            "identity: the AZURE_ variables do not name one; see the documentation of DefaultAzureCredential"
+        ) from None
 
 
 class Identity(AbstractContextManager["Identity"]):
@@ -37,7 +42,7 @@ class Identity(AbstractContextManager["Identity"]):
         """A token for `scope`. Raises `IdentityUnavailable`."""
         try:
             found: str = self._credential.get_token(scope).token
-        except AzureError as error:
+        except (AzureError, ValueError) as error:
             raise IdentityUnavailable(
                 f"identity: this machine's is not to be had from Microsoft Entra ({type(error).__name__})"
             ) from None  # the cause quotes what the authority answered
