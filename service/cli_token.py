@@ -33,8 +33,9 @@ def issue(arguments: Sequence[str]) -> int:
     now_us = SystemClock().now_us()
     expires_us = now_us + options.hours * _HOUR_US if options.hours is not None else None
     tokens.require_name(options.name)
-    with _kept() as (_, place):
-        _note("token_issued", options.name)
+    with _kept() as (source, place):
+        if options.name not in _names(source):
+            _note("token_issued", options.name)
         print(tokens.issue(place, options.name, options.scope, now_us=now_us, expires_us=expires_us))
     return 0
 
@@ -55,8 +56,9 @@ def revoke(arguments: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME")
     name = parser.parse_args(arguments).name
     tokens.require_name(name)
-    with _kept() as (_, place):
-        _note("token_revoked", name)
+    with _kept() as (source, place):
+        if name in _names(source):
+            _note("token_revoked", name)
         tokens.revoke(place, name)
     return 0
 
@@ -69,6 +71,10 @@ def _kept() -> Iterator[tuple[SecretSource, TokenPlace]]:
     with secrets_configured.opened(os.environ) as held:
         source = held.token_hashes(tokens.file_of(path))
         yield source, VaultPlace(source, held.put_token_hashes) if held.has_token_hashes else FilePlace(path)
+
+
+def _names(source: SecretSource) -> frozenset[str]:
+    return frozenset(token.name for token in tokens.listed(source))
 
 
 @implements("REQ-SEC-039")

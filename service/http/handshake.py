@@ -73,7 +73,7 @@ class _Handshake(asyncio.Protocol):
             self.context,
             waiter,
             server_side=True,
-            ssl_handshake_timeout=kind.policy.head_timeout_ms / 1000,
+            ssl_handshake_timeout=kind.policy.head_timeout_ms / 1000,  # type: ignore[arg-type]  # it takes any number
             ssl_shutdown_timeout=_GOODBYE_S,
         )
         plain.set_protocol(tls)

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import traceback
+from pathlib import Path
 
 import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
@@ -23,6 +24,7 @@ from tests.azure_fakes import VAULT_URL, azure
 ORIGIN = "pacs.example.org/medai"
 FIRST, SECOND = (Signer.generate(ORIGIN, bytes([number]) * 32) for number in (1, 2))
 PSEUDONYM = "k1:" + "ab" * 32
+NO_FILE = FileSecret(Path("/nowhere"), "nothing")
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_a_vault_that_no_known_authority_vouches_for_is_not_spoken_to(cloud, cli
 def test_every_secret_is_there_when_the_block_begins(environment):
     with secrets_configured.opened(environment) as held:
         assert held.signing_keys().held()[0].verifier == FIRST.verifier
-        assert secrets.load(held.pseudonym_key(FileSecret(None, ""))).of("peer", "a").startswith("k1:")
+        assert secrets.load(held.pseudonym_key(NO_FILE)).of("peer", "a").startswith("k1:")
 
 
 @pytest.mark.verifies("REQ-SEC-033")
@@ -236,15 +238,17 @@ def test_a_rotation_of_the_signing_key_is_prepared_and_ended_in_the_vault(cloud,
 @pytest.mark.verifies("REQ-SEC-034")
 def test_a_token_is_issued_and_revoked_in_the_vault(environment):
     with secrets_configured.opened(environment) as held:
-        source = held.token_hashes(FileSecret(None, ""))
+        source = held.token_hashes(NO_FILE)
         place = tokens.VaultPlace(source, held.put_token_hashes)
         token = tokens.issue(place, "ward-7", ["infer"], now_us=0)
     with secrets_configured.opened(environment) as held:
-        source = held.token_hashes(FileSecret(None, ""))
-        assert tokens.TokenFile(source, now_us=lambda: 1, failed=print).principal(token).name == "ward-7"
+        source = held.token_hashes(NO_FILE)
+        found = tokens.TokenFile(source, now_us=lambda: 1, failed=print).principal(token)
+        assert found is not None
+        assert found.name == "ward-7"
         tokens.revoke(tokens.VaultPlace(source, held.put_token_hashes), "ward-7")
     with secrets_configured.opened(environment) as held:
-        assert tokens.listed(held.token_hashes(FileSecret(None, ""))) == ()
+        assert tokens.listed(held.token_hashes(NO_FILE)) == ()
 
 
 # -- the key of pseudonyms
@@ -356,7 +360,7 @@ def test_no_log_line_and_no_error_holds_a_secret(cloud, environment, monkeypatch
             environment, lambda where, error: telemetry.Telemetry().failed(where, error)
         ) as held:
             held.signing_keys().held()
-            said = repr(held.pseudonym_key(FileSecret(None, "")))
+            said = repr(held.pseudonym_key(NO_FILE))
             said += repr(held.__dict__["_vault"].held("signing-key"))
     except (SettingInvalid, VaultUnavailable) as error:
         said = "".join(traceback.format_exception(error))

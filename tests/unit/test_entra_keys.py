@@ -22,7 +22,8 @@ class Scene:
     """A book of tokens, its issuer, and the clock of both."""
 
     def __init__(self, **settings):
-        self.issuer, self.clock_s, self.away, self.fetched, self.failures = Issuer(), 0.0, False, 0, []
+        self.issuer, self.clock_s, self.away, self.fetched = Issuer(), 0.0, False, 0
+        self.failures: list[str] = []
         self.keys = IssuerKeys(
             self._fetch, PACE, failed=lambda where, error: self.failures.append(str(error)), now_s=lambda: self.clock_s
         )
@@ -59,7 +60,9 @@ def test_a_role_that_nobody_named_opens_nothing(scene, roles):
 def test_the_settings_say_what_a_role_opens():
     made = Scene(roles="Radiology.Infer = infer, Audit=audit.read")
     made.keys.load()
-    assert made.book.principal(made.issuer.sign(roles=["Radiology.Infer"])).scopes == {"infer"}
+    found = made.book.principal(made.issuer.sign(roles=["Radiology.Infer"]))
+    assert found is not None
+    assert found.scopes == {"infer"}
 
 
 @pytest.mark.verifies("REQ-SEC-032")
@@ -200,7 +203,8 @@ def test_opaque_tokens_and_entras_are_taken_beside_each_other(scene, tmp_path):
     token = tokens.issue(tokens.FilePlace(path), "ward-7", ["infer"], now_us=0)
     opaque = tokens.TokenFile(tokens.file_of(path), now_us=lambda: 0, failed=print)
     both = BothBooks(opaque, scene.book)
-    assert [both.principal(one).name for one in (token, scene.issuer.sign())] == ["ward-7", f"entra.{OBJECT_ID}"]
+    found = [both.principal(one) for one in (token, scene.issuer.sign())]
+    assert [one and one.name for one in found] == ["ward-7", f"entra.{OBJECT_ID}"]
 
 
 @pytest.mark.verifies("REQ-SEC-003")
@@ -211,7 +215,7 @@ def test_attack_an_opaque_token_that_bears_the_name_of_an_entra_account(tmp_path
 
 @pytest.mark.verifies("REQ-SEC-034")
 def test_a_book_over_secrets_that_are_too_old_is_closed_to_everybody(scene):
-    stale = []
+    stale: list[int] = []
     book = ConfirmedBook(scene.book, lambda: bool(stale))
     token = scene.issuer.sign()
     assert book.principal(token) is not None
