@@ -150,7 +150,7 @@ class EntraLogin:
 
     def __init__(self, identity: "Identity", passfile: Passfile, failed: Failed) -> None:
         self._identity, self._passfile, self._failed = identity, passfile, failed
-        self._token = ""
+        self._last: str | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database-token", daemon=True)
 
@@ -160,9 +160,9 @@ class EntraLogin:
         from audit.azure_identity import DATABASE_SCOPE
 
         token = self._identity.token(DATABASE_SCOPE)
-        if token != self._token:
+        if token != self._last:
             self._passfile.put(line_for_all(token))
-            self._token = token
+            self._last = token
 
     def start(self) -> None:
         """Renew from now on."""

@@ -84,7 +84,7 @@ class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_SECRET_NAME = "^([0-9A-Za-z-]{1,127})?$"  # what Key Vault takes as an object's name
+_OBJECT_NAME = "^([0-9A-Za-z-]{1,127})?$"  # what Key Vault takes as an object's name
 
 
 class EntraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,11 +120,11 @@ class VaultSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Each member `x` is the variable MEDAI_VAULT_X. What has a name here is in the vault and in no file."""
 
     url: Annotated[str, Meta(pattern="^(https://[0-9A-Za-z.-]+(:[0-9]{1,5})?/?)?$")] = ""
-    signing_key: Annotated[str, Meta(pattern=_SECRET_NAME)] = ""
-    signing_key_next: Annotated[str, Meta(pattern=_SECRET_NAME)] = ""
-    pseudonym_key: Annotated[str, Meta(pattern=_SECRET_NAME)] = ""
-    token_hashes: Annotated[str, Meta(pattern=_SECRET_NAME)] = ""
-    database_passwords: Annotated[str, Meta(pattern=_SECRET_NAME)] = ""
+    signing_key: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    signing_key_next: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    pseudonym_key: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    token_hashes: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    database_passwords: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
     """In the format of libpq's password file."""
     refresh_s: Annotated[int, Meta(ge=1, le=3_600)] = 30
     """How often the vault is looked into."""
@@ -179,7 +179,7 @@ IN_A_FILE: Final[Mapping[str, str | None]] = {
     "signing_key": "MEDAI_SIGNING_KEY_FILE",
     "signing_key_next": None,
     "pseudonym_key": "MEDAI_PSEUDONYM_KEY_FILE",
-    "token_hashes": "MEDAI_TOKENS_FILE",
+    "token_hashes": "MEDAI_TOKENS_FILE",  # nosec B105  # a variable's name
     "database_passwords": None,
 }
 """What may be in the vault, and the variable that names its file where it is not."""

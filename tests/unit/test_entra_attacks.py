@@ -43,7 +43,7 @@ def test_the_right_token_is_taken(issuer, verify):
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE"])
-def test_attack_alg_none(issuer, verify, alg):
+def test_attack_alg_none_without_a_signature(issuer, verify, alg):
     header, claims = {"alg": alg, "typ": "JWT", "kid": issuer.newest}, issuer.claims()
     unsigned = f"{part(json.dumps(header).encode())}.{part(json.dumps(claims).encode())}"
     for token in (f"{unsigned}.", f"{unsigned}.AAAA"):
@@ -67,7 +67,7 @@ def test_attack_another_algorithm_than_the_issuers(issuer, verify, alg):
 
 
 @pytest.mark.parametrize("audience", ["00000003-0000-0000-c000-000000000000", "", ..., [AUDIENCE], f"{AUDIENCE} "])
-def test_attack_wrong_audience(issuer, verify, audience):
+def test_attack_wrong_audience_of_another_service(issuer, verify, audience):
     with pytest.raises(TokenRefused, match="audience"):
         verify(issuer.sign(aud=audience))
 
@@ -82,7 +82,7 @@ def test_attack_wrong_audience(issuer, verify, audience):
         ...,
     ],
 )
-def test_attack_wrong_issuer(issuer, verify, issued_by):
+def test_attack_wrong_issuer_of_the_token(issuer, verify, issued_by):
     with pytest.raises(TokenRefused, match="issuer"):
         verify(issuer.sign(iss=issued_by))
 
@@ -98,7 +98,7 @@ def test_attack_a_token_of_another_tenant(issuer, verify):
 
 
 @pytest.mark.parametrize(("late_s", "taken"), [(3599 + SKEW_S, True), (3600 + SKEW_S, False), (10**6, False)])
-def test_attack_expired(issuer, verify, late_s, taken):
+def test_attack_expired_token_beyond_the_skew(issuer, verify, late_s, taken):
     token = issuer.sign()
     if taken:
         assert verify(token, NOW_S + late_s).object_id == OBJECT_ID
@@ -170,7 +170,7 @@ def test_a_token_as_large_as_is_taken_is_taken(issuer, verify):
 
 
 @pytest.mark.parametrize("twice", ["aud", "tid", "oid", "exp", "roles"])
-def test_attack_duplicate_claims(issuer, verify, twice):
+def test_attack_duplicate_claims_in_a_token(issuer, verify, twice):
     claims = json.dumps(issuer.claims())
     doubled = claims[:-1] + f', "{twice}": {json.dumps(issuer.claims()[twice])}}}'
     header = json.dumps({"alg": "RS256", "typ": "JWT", "kid": issuer.newest}).encode()
@@ -185,7 +185,7 @@ def test_attack_a_header_member_twice(issuer, verify):
 
 
 @pytest.mark.parametrize("extension", [{"crit": ["exp"], "exp": 1}, {"b64": False, "crit": ["b64"]}, {"b64": False}])
-def test_attack_critical_extensions(issuer, verify, extension):
+def test_attack_critical_extensions_in_the_header(issuer, verify, extension):
     with pytest.raises(TokenRefused, match="extensions"):
         verify(issuer.sign_raw(json.dumps({"alg": "RS256", "kid": issuer.newest} | extension).encode(), b"{}"))
 
