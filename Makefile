@@ -17,7 +17,7 @@ LOCK = $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsaf
 	--no-emit-find-links --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test mutants evidence gate lint format bench bench-scale lock clean
+.PHONY: help demo serve test mutants evidence gate infra lint format bench bench-scale lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make gate    prove the requirements by what the last make test saw; says what is not proved'
 	@echo 'make mutants try whether the tests of class C notice changed code, where code or tests have moved'
 	@echo 'make evidence  make what a release is decided by in build/evidence (RELEASE_KEY=file signs it; ARGS="--advisories F")'
+	@echo 'make infra   hold image, manifests, infrastructure and pipeline to their checks (checkov, hadolint, shellcheck)'
 	@echo 'make lint    ruff, flake8, bandit, mypy, import contracts and the house tests'
 	@echo 'make format  let ruff lay out the code'
 	@echo 'make bench   measure (several minutes; BENCH_QUICK=1 for moments); writes build/bench/bench.txt and bench.json'
@@ -56,6 +57,11 @@ gate: .venv/.dev .venv/.project
 evidence: .venv/.dev .venv/.project
 	@RELEASE_KEY='$(RELEASE_KEY)' sh .ci/evidence $(ARGS)
 
+# The image itself is built and started where CI=true is said, as root: it takes minutes, and mounts.
+infra: .venv/.dev .venv/.project build/infra/.installed
+	@$(BIN)/python -m pytest tests/system/kubernetes tests/system/test_system_infra.py tests/system/test_system_terraform.py \
+		tests/system/test_system_pipeline.py tests/system/test_system_image.py $(ARGS)
+
 lint: .venv/.dev .venv/.project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -83,6 +89,7 @@ lock: .venv/.dev
 	$(LOCK) -c requirements.lock --extra embedded --extra evidence --extra build -o requirements-demo.lock pyproject.toml
 	$(LOCK) -c requirements-demo.lock --extra embedded --extra evidence --extra build --extra dev \
 		-o requirements-dev.lock pyproject.toml
+	$(LOCK) -o requirements-infra.lock requirements-infra.in
 
 clean:
 	@MEDAI_HOME='$(MEDAI_HOME)' FORCE='$(FORCE)' sh .ci/clean
@@ -106,4 +113,10 @@ endef
 
 .venv/.project: pyproject.toml | .venv/.demo
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+# Apart from .venv: checkov cannot live with what the bill of materials needs.
+build/infra/.installed: requirements-infra.lock | .venv/.demo
+	@$(BIN)/python -m venv --clear build/infra
+	@build/infra/bin/python -m pip install --quiet --no-input --require-hashes --requirement requirements-infra.lock
 	@touch $@

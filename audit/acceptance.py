@@ -158,6 +158,7 @@ async def _published(reader: Reader, keys: KeyHistory, size: int, signed: str) -
     raise LedgerForked(f"database: another checkpoint of size {size} is published than this process signed")
 
 
+@implements("REQ-LED-015")
 async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:
     """As `check_append`, where a retried batch turns out to lie before `known`: its tree must be a prefix."""
     if tuple(leaves) != answer.leaves:
@@ -173,6 +174,8 @@ async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answ
     return after
 
 
+@implements("REQ-LED-021")
+@implements("REQ-LED-021")
 @implements("REQ-LED-021")
 async def genesis_of(reader: Reader) -> Genesis:
     """Record 0. Raises `LedgerNotInitialised` where there is none, `LedgerForked` where it is no genesis."""

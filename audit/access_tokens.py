@@ -61,7 +61,7 @@ def looks_like_one(token: str) -> bool:
     return token.count(".") == 2
 
 
-@implements("REQ-SEC-030")
+@implements("REQ-SEC-040")
 def key_id(token: str, expected: Expected) -> str:
     """Which of the issuer's keys the token asks for. Raises `TokenRefused`: steps 1 and 2."""
     if len(token) > expected.max_token_bytes:
@@ -81,7 +81,7 @@ def key_id(token: str, expected: Expected) -> str:
     return kid
 
 
-@implements("REQ-SEC-030")
+@implements("REQ-SEC-040")
 def verify(token: str, find_key: FindKey, expected: Expected, *, now_s: float) -> Claims:
     """What the token says. Raises `TokenRefused` at the first step that it does not pass."""
     key = find_key(key_id(token, expected))

@@ -7,7 +7,7 @@ Pure.
 """
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Final
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from audit.checkpoint import MAX_SIZE
 from audit.claims import Claim, Seen, Signed, State
 from audit.extent import Batch, Stray
 from audit.findings import Fault, Found, Part, by_place
-from audit.rearranged import Unexplained, exchanged, restored
+from audit.rearranged import Unexplained, carried_over, exchanged, restored
 from traceability.marks import implements
 
 MAX_FOUND: Final = 1_000  # a ledger with more faults than this is not read for the next one
@@ -65,6 +65,7 @@ class _Changed(Struct, frozen=True, kw_only=True):
     stretch: Unexplained
 
 
+@implements("REQ-AUD-013")
 class Accounts:
     """What was found so far. Single-use: `close`, then `found`."""
 
@@ -110,6 +111,8 @@ class Accounts:
         return self._searches <= MAX_SEARCHED
 
     @implements("REQ-AUD-013")
+    @implements("REQ-AUD-013")
+    @implements("REQ-AUD-013")
     def add(self, fault: Fault, part: Part, first: int, end: int, message: str) -> None:
         self._found.append(_found(fault, part, first, end, message))
 
@@ -134,6 +137,8 @@ class Accounts:
                 self.add("derived_column", "column", at, at + 1, f"record {at}: not what the record says: {names}")
             self._clock(one)
 
+    @implements("REQ-AUD-016")
+    @implements("REQ-AUD-016")
     @implements("REQ-AUD-016")
     def _clock(self, one: Seen) -> None:
         if one.clock_us is None:
@@ -266,6 +271,7 @@ class Accounts:
         """Nothing more will come: what waited is said."""
         self._pair_moved()
         self._pair_changed()
+        self._pair_neighbours()
         self._found += [lost.found for lost in self._lost] + [extra.found for extra in self._extra]
         self._found += [one for changed in self._changed for one in changed.found]
         self._close_edited()
@@ -316,6 +322,16 @@ class Accounts:
                     self._changed.remove(other)
                     self.swapped(*pair)
 
+    def _pair_neighbours(self) -> None:
+        """A record that was moved over a batch's end leaves two batches changed, and none after them out of place."""
+        for one, other in pairwise(self._changed[:MAX_SEARCHED]):
+            if one not in self._changed or other.stretch.first != one.stretch.trial.claim.size:
+                continue
+            if ways := carried_over(one.stretch, other.stretch):
+                self._changed.remove(one)
+                self._changed.remove(other)
+                self.moved(*ways)
+
     def _close_edited(self) -> None:
         """Bytes that are those of another record that lost its own have changed places with it."""
         was = {edited.was: at for at, edited in self._edited.items()}
@@ -350,6 +366,8 @@ class Accounts:
         return by_place(self._found)
 
 
+@implements("REQ-AUD-015")
+@implements("REQ-AUD-015")
 @implements("REQ-AUD-015")
 def fork(one: Signed, other: Signed) -> Found:
     """Two signed checkpoints of which neither can be the beginning of the other."""

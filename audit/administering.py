@@ -20,7 +20,7 @@ TRIES: Final = 5
 PAUSE_S: Final = 0.2
 
 
-@implements("REQ-SEC-039")
+@implements("REQ-SEC-049")
 async def noted(
     store: Store, reader: Reader, clock: Clock, operator: Operator, action: str, subject: str | None = None
 ) -> int:

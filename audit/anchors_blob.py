@@ -45,6 +45,7 @@ from audit.errors import (
     SignatureMissing,
 )
 from audit.ports import Anchored
+from traceability.marks import implements
 
 VARIABLE: Final = "MEDAI_ANCHOR_BLOB_URL"
 MAX_BLOB_BYTES: Final = 64 * 1024  # a signed checkpoint is at most a few KB
@@ -59,6 +60,7 @@ _SLACK: Final = timedelta(minutes=10)  # between our clock and the storage servi
 _DIGITS: Final = len(str(MAX_SIZE))
 
 
+@implements("REQ-PUB-004")
 def connect(url: str, *, timeout_ms: int) -> ContainerClient:
     """The container at `url`. A SAS token in it is used; else whatever identity this machine has.
 
@@ -76,6 +78,7 @@ def connect(url: str, *, timeout_ms: int) -> ContainerClient:
     )
 
 
+@implements("REQ-PUB-004")
 class BlobAnchor:
     """Implements `audit.ports.Anchor`. Several processes may write at once: the first to create a blob did.
 

@@ -21,6 +21,7 @@ from audit.publishing import Publisher
 from audit.publishing_anchors import AnchorKeeper, Pace, Source
 from audit.publishing_witnesses import Collector
 from audit.settings import Places, PublishSettings
+from traceability.marks import implements
 
 Read = TypeVar("Read")
 
@@ -49,6 +50,7 @@ def every(where: Places, knobs: PublishSettings, keys: Sequence[note.Verifier], 
     return {FOLDER: FolderAnchor(where.anchors, tuple(keys)), **remote(where, knobs, keys, origin)}
 
 
+@implements("REQ-PUB-005")
 class Several:
     """Implements `audit.ports.Anchor` over several: the first is written to, all of them are read."""
 
@@ -95,6 +97,7 @@ def adopted(where: Places, keys: Sequence[note.NoteVerifier]) -> Adopted | None:
     return _obeyed(where.policy_file, lambda text: attestation.adopt(text, keys))
 
 
+@implements("REQ-PUB-005")
 def served(where: Places) -> Served:
     """Which checkpoint the log serves by its settings: one that meets the policy, if they name one that asks for
     witnesses. Raises `SettingInvalid` as `adopted` does."""

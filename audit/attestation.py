@@ -16,6 +16,7 @@ from audit import note, policy, receipt
 from audit.checkpoint import Checkpoint
 from audit.errors import SettingInvalid, Unattested, VerificationFailed
 from audit.receipt import Policy
+from traceability.marks import implements
 
 MAX_POLICY_BYTES = 262_144  # what the database takes
 
@@ -40,6 +41,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     words: str
 
 
+@implements("REQ-PUB-007")
 def adopt(text: bytes, logs: Sequence[note.NoteVerifier]) -> Adopted:
     """The policy of `text` for the log of these keys. Raises `Malformed`, or `SettingInvalid` where it is another's.
 
@@ -56,6 +58,7 @@ def adopt(text: bytes, logs: Sequence[note.NoteVerifier]) -> Adopted:
     return Adopted(text=text, policy=parsed)
 
 
+@implements("REQ-PUB-007")
 def require_log(signed: str | bytes, adopted: Adopted) -> None:
     """A key of the policy's logs signed this checkpoint of ours. Raises `SettingInvalid` where none did: then no
     cosignature would ever make it meet that policy."""
@@ -65,6 +68,7 @@ def require_log(signed: str | bytes, adopted: Adopted) -> None:
         raise SettingInvalid(f"policy: the log's checkpoint is not one of its logs': {error}") from error
 
 
+@implements("REQ-PUB-007")
 def judge(signed: str | bytes, adopted: Policy) -> Judged:
     """Raises what `receipt.open_checkpoint` raises where this is no checkpoint that the log signed."""
     opened = receipt.open_checkpoint(signed, adopted)

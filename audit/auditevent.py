@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from audit.record import Administered, Prediction, Record, Request
+from traceability.marks import implements
 
 Resource = dict[str, Any]
 
@@ -49,6 +50,7 @@ _READS: Final = frozenset({"read", "vread"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@implements("REQ-LOG-007")
 def event(index: int, leaf_hash: bytes, record: Record, *, origin: str) -> Resource:
     """The AuditEvent of one record of the log `origin`."""
     kind = str(msgspec.to_builtins(record)["kind"])
@@ -67,6 +69,7 @@ def event(index: int, leaf_hash: bytes, record: Record, *, origin: str) -> Resou
     return {**made, **_of_the_application(index, leaf_hash, kind, origin, record)}
 
 
+@implements("REQ-LOG-007")
 def faults(resource: Mapping[str, Any]) -> Iterator[str]:
     """What of AuditEvent's and BALP's rules `resource` breaks: nothing for a good one.
 

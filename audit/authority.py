@@ -12,8 +12,10 @@ from audit.checkpoint import Checkpoint
 from audit.errors import SignatureMissing, VerificationFailed
 from audit.note import Verifier
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 
+@implements("REQ-AUD-012")
 class Authority(Struct, frozen=True, kw_only=True):
     """The keys of one log, each with the sizes that it signs."""
 

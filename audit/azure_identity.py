@@ -37,7 +37,7 @@ class Identity(AbstractContextManager["Identity"]):
     def __exit__(self, *_: object) -> None:
         self._credential.close()
 
-    @implements("REQ-SEC-035")
+    @implements("REQ-SEC-045")
     def token(self, scope: str) -> str:
         """A token for `scope`. Raises `IdentityUnavailable`."""
         try:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from audit import chain, merkle, record
 from audit.derived import COLUMNS, columns_of
 from audit.errors import Malformed
 from audit.extent import Batch
 from audit.ports import Row
+from traceability.marks import implements
 
 MAX_BATCH_RECORDS: Final = 1_024  # what `ledger.append` takes at once
 
@@ -37,9 +38,12 @@ class Claim(Struct, frozen=True, kw_only=True):
     signed: tuple[Signed, ...] = ()
 
 
+@implements("REQ-AUD-012")
 def claims_of(batches: Iterable[Batch], signed: Iterable[Signed]) -> list[Claim]:
     """One for each size that anything is said of, in order."""
-    rows = {batch.size: batch for batch in batches}
+    rows: dict[int, Batch] = {}
+    for batch in batches:
+        rows[batch.size] = batch if batch.size not in rows else _neither(batch)
     notes: dict[int, list[Signed]] = {}
     for one in signed:
         notes.setdefault(one.size, []).append(one)
@@ -47,6 +51,11 @@ def claims_of(batches: Iterable[Batch], signed: Iterable[Signed]) -> list[Claim]
         Claim(size=size, batch=rows.get(size), signed=tuple(notes.get(size, ())))
         for size in sorted(rows.keys() | notes.keys())
     ]
+
+
+def _neither(batch: Batch) -> Batch:
+    """Of a size that two rows are about, neither is believed: no state has these hashes."""
+    return structs.replace(batch, chain=b"", frontier=())
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -103,6 +112,7 @@ def begin(origin: str) -> State:
     return State(size=0, frontier=(), chain=chain.start(origin))
 
 
+@implements("REQ-AUD-012")
 def parts_of(size: int) -> list[tuple[int, int]]:
     """The records [first, end) under each hash of the frontier at `size`, largest first."""
     return [(place << height, place + 1 << height) for height, place in merkle.frontier_needs(size)]

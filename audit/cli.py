@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from audit import (
@@ -31,7 +31,10 @@ from audit import (
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import SettingInvalid, Unattested
+from audit.receipt import Policy
 from audit.settings import ledger_settings, places, publish_settings
+from audit.stretches import OpenReader
+from audit.verification import Report
 
 
 def verify(arguments: Sequence[str]) -> int:
@@ -92,19 +95,18 @@ def _verify_database(options: argparse.Namespace) -> int:
             verifier = command.verifier_of(options.key)
         else:
             verifier = asyncio.run(witnessed.first_key(open_reader, policy))
-        report = asyncio.run(
+        judging = _judged(
             verification.verify(
                 open_reader,
                 verifier,
                 anchors_configured.together(where, publish_settings(os.environ), (verifier,), verifier.name),
                 processes=options.processes,
                 schema=not options.hashes_only,
-            )
+            ),
+            open_reader,
+            policy,
         )
-        if policy is not None:
-            report = asyncio.run(witnessed.judged(open_reader, report, policy))
-        schema = asyncio.run(command.schema_found(database.reader_url, settings))
-        report = verification.with_schema(report, schema)
+        report = asyncio.run(command.judged_with_schema(database.reader_url, settings, verifier.name, judging))
     if options.json:
         command.say(json.dumps({**_summary(report), "found": [findings.as_json(one) for one in report.found]}))
     else:
@@ -114,6 +116,11 @@ def _verify_database(options: argparse.Namespace) -> int:
             command.say(f"  ... and {len(report.found) - 20} more; --json lists them")
         command.say(report.words)
     return report.exit_code
+
+
+async def _judged(verifying: Awaitable[Report], open_reader: OpenReader, policy: Policy | None) -> Report:
+    report = await verifying
+    return report if policy is None else await witnessed.judged(open_reader, report, policy)
 
 
 def _summary(report: verification.Report) -> dict[str, object]:

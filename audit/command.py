@@ -6,20 +6,21 @@ Exit codes: 0 done, or valid up to the anchor; 1 altered or broken; 2 usage or u
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from audit import note, signing
+from audit import note, signing, verification
 from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
 from audit.findings import Found
 from audit.keyring import KeyFiles, KeyPlace
 from audit.ports import Reader, Store
 from audit.settings import LedgerSettings, Places, ledger_settings, places, vault_settings
+from audit.verification import Report
 from traceability.marks import implements
 
 EXIT_ALTERED: Final = 1
@@ -34,6 +35,8 @@ def say(line: str) -> int:
 
 
 @implements("REQ-DEP-014")
+@implements("REQ-DEP-014")
+@implements("REQ-DEP-014")
 def run(work: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -46,6 +49,8 @@ def run(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
+@implements("REQ-DEP-014")
+@implements("REQ-DEP-014")
 @implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")
@@ -146,6 +151,21 @@ def open_reader(url: str, settings: LedgerSettings, serves: Served = "attested")
         connections=settings.reader_connections,
         serves=serves,
     )
+
+
+async def judged_with_schema(url: str, settings: LedgerSettings, origin: str, judging: Awaitable[Report]) -> Report:
+    """The report that is waited for, and what of the database's schema is not as the migrations make it.
+
+    Where the records cannot be read for that, it is the whole report. Raises what the judging raises otherwise.
+    """
+    try:
+        report = await judging
+    except LedgerUnavailable as error:
+        found = await schema_found(url, settings)
+        if not any(one.altered for one in found):
+            raise
+        return verification.unreadable(origin, error, found)
+    return verification.with_schema(report, await schema_found(url, settings))
 
 
 async def schema_found(url: str, settings: LedgerSettings) -> tuple[Found, ...]:

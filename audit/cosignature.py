@@ -18,6 +18,7 @@ from audit import checkpoint as checkpoints
 from audit import note
 from audit.errors import Malformed, SettingInvalid, SignatureInvalid
 from audit.note import Signature
+from traceability.marks import implements
 
 # C2SP signed-note, "Signature types".
 ALGORITHM_ED25519: Final = b"\x04"
@@ -50,6 +51,7 @@ class _Algorithm(Struct, frozen=True, kw_only=True):
     message: Callable[[str, bytes, int], bytes]
 
 
+@implements("REQ-PUB-008")
 class Verifier:
     """The public half of a cosigner's key, of either type; one of `note.NoteVerifier`."""
 
@@ -104,6 +106,7 @@ class Verifier:
             raise SignatureInvalid(f"note: the cosignature by {who} is not valid") from error
 
 
+@implements("REQ-PUB-008")
 class Cosigner:
     """A witness's signing key, of either type, loaded once."""
 
@@ -155,6 +158,7 @@ class Cosigner:
         return Signature(name=self.name, key_id=self.verifier.key_hash, signature=timestamped)
 
 
+@implements("REQ-PUB-008", "REQ-KEY-007")
 class LogSigner:
     """A log's own ML-DSA-44 key, as one of `note.NoteSigner`: its name is the log's origin.
 
@@ -182,6 +186,7 @@ class LogSigner:
         return self._cosigner._signature(text, NO_TIME_S).signature
 
 
+@implements("REQ-PUB-008")
 def time_of(signature: bytes) -> int:
     """The POSIX time of a cosignature's bytes. It means nothing until `Verifier.verify` has returned."""
     return int.from_bytes(signature[:_TIME_BYTES], "big")

@@ -19,6 +19,7 @@ from audit.record import (
     ServiceStopped,
     Window,
 )
+from traceability.marks import implements
 
 COLUMNS: Final = (
     "kind",
@@ -43,6 +44,7 @@ COLUMNS: Final = (
 """Of table `records`, in its order, after idx, event_id, record and leaf_hash."""
 
 
+@implements("REQ-AUD-012")
 def columns_of(entry: Record) -> tuple[Any, ...]:
     """The search columns of `entry`, in the order of `COLUMNS`, None where it says nothing of one.
 

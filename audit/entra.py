@@ -16,7 +16,7 @@ ACTOR_PREFIX: Final = "entra."
 """No opaque token has a name that begins so: a record says by whom a caller was vouched for."""
 
 
-@implements("REQ-SEC-030")
+@implements("REQ-SEC-040")
 def expected(settings: EntraSettings) -> Expected:
     """Requires a tenant."""
     assert settings.tenant_id

@@ -9,8 +9,10 @@ from audit.accounts import Accounts
 from audit.claims import Claim, State
 from audit.lookout import Belief, Window
 from audit.segment import Segment
+from traceability.marks import implements
 
 
+@implements("REQ-AUD-013")
 class Explanation:
     """Give it windows in order with `judge`, then `finish`; read `accounts.found()`."""
 
@@ -75,4 +77,8 @@ class Explanation:
         if attested > belief.covered:
             accounts.batch(belief.covered, attested, "its row is missing, but its records were signed")
         if end > attested:
-            accounts.add("inserted", "record", attested, end, f"records from {attested} on belong to no batch")
+            first, beyond = attested + belief.shift, end + belief.shift  # where they are stored
+            if end - attested == 1:  # it may be missing elsewhere
+                accounts.inserted(first, beyond, 1, left[-1:])
+            else:
+                accounts.add("inserted", "record", first, beyond, f"records from {first} on belong to no batch")

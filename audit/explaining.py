@@ -18,11 +18,13 @@ from audit.packed import TILE
 from audit.ports import Reader
 from audit.stretches import AHEAD, Stretch, Walked
 from audit.walk import Before
+from traceability.marks import implements
 
 WINDOW: Final = 1 << 14
 PAGE: Final = 1_024
 
 
+@implements("REQ-AUD-013")
 class Explainer:
     """Goes through the stretches in order and explains what is not clean."""
 

@@ -5,6 +5,8 @@ Pure.
 
 from msgspec import Struct
 
+from traceability.marks import implements
+
 
 class Batch(Struct, frozen=True, kw_only=True):
     """One committed batch: [first, size), the chain hash after it and the frontier at `size`."""
@@ -23,6 +25,7 @@ class Stray(Struct, frozen=True, kw_only=True):
     """The leaf hash of its bytes."""
 
 
+@implements("REQ-AUD-012")
 class Extent(Struct, frozen=True, kw_only=True):
     """How far a ledger reaches, and what is stored outside of it, all at one moment.
 

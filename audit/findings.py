@@ -7,7 +7,7 @@ tree were recomputed as well, only what was signed can tell: `suffix_rewritten`.
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -45,7 +45,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """False where it needs an explanation and is no alteration of what was recorded."""
 
 
-def by_place(found: Sequence[Found]) -> tuple[Found, ...]:
+def by_place(found: Iterable[Found]) -> tuple[Found, ...]:
     """In the order of their places, the same thing once."""
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.first, one.end, one.fault, one.part)))
 

@@ -42,6 +42,7 @@ async def initialise(
     return genesis
 
 
+@implements("REQ-LED-021")
 def make(key: note.Verifier, clock: Clock, *, continues: Continued | None = None) -> Genesis:
     """Record 0 of the log that `key` is named after; it may continue one that was closed."""
     return Genesis(
@@ -56,6 +57,7 @@ def make(key: note.Verifier, clock: Clock, *, continues: Continued | None = None
     )
 
 
+@implements("REQ-LED-021")
 async def write(store: Store, genesis: Genesis) -> None:
     """`genesis` is durable in the empty ledger of `store`; the same one again changes nothing.
 

@@ -23,6 +23,7 @@ from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Anchor, Clock, Head, Reader, Store
 from audit.record import KeyRotated
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 TRIES: Final = 5
 PAUSE_S: Final = 0.2
@@ -47,6 +48,7 @@ class Rotated(Struct, frozen=True, kw_only=True):
     new: Verifier
 
 
+@implements("REQ-KEY-002")
 async def rotate(log: Log, keys: KeyPlace) -> Rotated:
     """The log's key is the next key when this returns, on record and on disk. A rotation that was begun is finished.
 

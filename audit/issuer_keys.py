@@ -68,7 +68,7 @@ class IssuerKeys:
         self.generation = 0
         """Another number whenever the keys are others: what was verified by the ones before may be no longer true."""
 
-    @implements("REQ-SEC-031")
+    @implements("REQ-SEC-041")
     def find(self, kid: str) -> RSAPublicKey | None:
         """The key, if the issuer has it and was heard of lately."""
         return None if self.stale() else self._keys.get(kid)
@@ -84,7 +84,7 @@ class IssuerKeys:
         """Whether the last try is long enough ago, or is under way and may be waited for."""
         return self._looking is not None or self._now_s() - self._tried_s >= self._pace.interval_s
 
-    @implements("REQ-SEC-031")
+    @implements("REQ-SEC-041")
     def load(self) -> None:
         """The keys as they are now; waits for the issuer. Raises `IdentityUnavailable`: then the last ones stay."""
         self._tried_s = self._now_s()
@@ -93,7 +93,7 @@ class IssuerKeys:
             self.generation += 1
         self._keys, self._fetched_s = keys, self._now_s()
 
-    @implements("REQ-SEC-031")
+    @implements("REQ-SEC-041")
     async def look_again(self) -> None:
         """The keys were fetched once more when this returns, or they could not be, or it is too soon."""
         if not self.may_look():
@@ -111,7 +111,7 @@ class IssuerKeys:
             self._looking = None
 
 
-@implements("REQ-SEC-031")
+@implements("REQ-SEC-041")
 def parse(body: bytes) -> Mapping[str, RSAPublicKey]:
     """The RSA keys for signatures in a key set, by their names. Keys of other kinds and sizes are passed over.
 
@@ -147,7 +147,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Keys are believed because of where they are from."""
 
 
-@implements("REQ-SEC-031")
+@implements("REQ-SEC-041")
 def over_https(url: str, *, timeout_ms: int) -> Fetch:
     """Reads the key set at `url`, which begins with https; bounded in bytes and, for each wait, in time."""
     assert url.startswith("https://")

@@ -19,6 +19,7 @@ from audit.errors import Malformed, VerificationFailed
 from audit.note import Verifier
 from audit.record import KeyRotated
 from audit.rotation import Epoch, KeyHistory, shown
+from traceability.marks import implements
 
 FORMAT: Final = "medai.key_chain/1"
 MAX_BYTES: Final = 1024 * 1024
@@ -34,11 +35,13 @@ class KeyChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receipts: tuple[str, ...]
 
 
+@implements("REQ-KEY-003")
 def encode(chain: KeyChain) -> bytes:
     """The file's bytes: canonical JSON and a newline."""
     return canonical.encode(msgspec.to_builtins(chain)) + b"\n"
 
 
+@implements("REQ-KEY-003")
 def decode(body: bytes) -> KeyChain:
     """The chain whose file this is. Raises `Malformed` for any other bytes."""
     if len(body) > MAX_BYTES:
@@ -52,6 +55,7 @@ def decode(body: bytes) -> KeyChain:
     return chain
 
 
+@implements("REQ-KEY-003")
 def verify(chain: KeyChain, trusted: Verifier) -> KeyHistory:
     """The keys that follow from `trusted`, which is the first of the history, by what each has signed.
 
@@ -71,11 +75,13 @@ def verify(chain: KeyChain, trusted: Verifier) -> KeyHistory:
     return history
 
 
+@implements("REQ-KEY-003")
 def lines(history: KeyHistory) -> list[str]:
     """For each key its vkey and which records' trees it was the first to sign."""
     return [f"{epoch.key}  {covered(epoch)}" for epoch in history.epochs]
 
 
+@implements("REQ-KEY-003")
 def policy(histories: Sequence[KeyHistory]) -> str:
     """The log lines of a policy (C2SP tlog-policy) that trusts every key of these logs, with their sizes in comments.
 
@@ -91,6 +97,7 @@ def policy(histories: Sequence[KeyHistory]) -> str:
     return "\n".join(text) + "\n"
 
 
+@implements("REQ-KEY-003")
 def covered(epoch: Epoch) -> str:
     """The records whose trees a key is the first to sign."""
     return f"records from {epoch.after}" if epoch.upto is None else f"records {epoch.after} to {epoch.upto - 1}"

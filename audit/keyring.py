@@ -19,11 +19,13 @@ from audit.errors import KeyMissing, SettingInvalid
 from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Keys
 from audit.rotation import KeyHistory, shown
+from traceability.marks import implements
 
 NEXT: Final = ".next"
 RETIRED: Final = ".retired-"
 
 
+@implements("REQ-KEY-002")
 class Keyring:
     """Which of the keys at hand signs which sizes, by the history of the log that is in use."""
 
@@ -102,6 +104,7 @@ class KeyPlace(Keys, Protocol):
         ...
 
 
+@implements("REQ-KEY-002")
 class KeyFiles:
     """Implements `KeyPlace` over the two files."""
 

@@ -74,6 +74,7 @@ class Ledger:
         self._outage = Ongoing(outages or Forgotten(), process_id)
         self._tasks: list[asyncio.Task[None]] = []
 
+    @implements("REQ-LED-015")
     async def start(self) -> None:
         """Check the database, sign and anchor what is unsigned, then take records.
 
@@ -107,6 +108,7 @@ class Ledger:
         self._outage.close()
         await self._anchor_the_last()
 
+    @implements("REQ-LED-012")
     async def append(self, entry: Record) -> Proven:
         """Durable, checked, signed and proved when it returns.
 
@@ -283,6 +285,8 @@ class Ledger:
         if overdue or self._pending.expire(now, late):
             self._fall("a commit takes longer than the deadline")
 
+    @implements("REQ-LED-011")
+    @implements("REQ-LED-011")
     @implements("REQ-LED-011")
     def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from audit.derived import COLUMNS, columns_of
 from audit.record import Prediction, Record, Request
+from traceability.marks import implements
 
 HEADER: Final = (
     "index",
@@ -27,16 +28,19 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@implements("REQ-LOG-006")
 def json_line(index: int, leaf_hash: bytes, body: bytes) -> bytes:
     """One line of JSON: where the record stands, and the record's own bytes, which are canonical JSON themselves."""
     leaf = base64.b64encode(leaf_hash)
     return b'{"index":%d,"leaf_hash":"%s","record":%s}\n' % (index, leaf, body)
 
 
+@implements("REQ-LOG-006")
 def csv_header() -> str:
     return _csv(HEADER)
 
 
+@implements("REQ-LOG-006")
 def csv_line(index: int, leaf_hash: bytes, record: Record) -> str:
     """One line of CSV (RFC 4180): what a spreadsheet would take for a formula begins with an apostrophe."""
     said = dict(zip(COLUMNS, columns_of(record), strict=True))
@@ -45,6 +49,7 @@ def csv_line(index: int, leaf_hash: bytes, record: Record) -> str:
     return _csv([safe(each) for each in values])
 
 
+@implements("REQ-LOG-006")
 def safe(value: object) -> str:
     """`value` as a spreadsheet shows it and never runs it (OWASP, CSV injection). Numbers stay numbers."""
     if value is None:
@@ -55,6 +60,7 @@ def safe(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+@implements("REQ-LOG-006")
 def cef_line(index: int, leaf_hash: bytes, record: Record, *, origin: str, version: str) -> str:
     """One CEF line (ArcSight Common Event Format): header fields by pipes, an extension of key=value.
 

@@ -22,6 +22,7 @@ from audit.errors import AuditError, LedgerUnavailable
 from audit.note import Verifier
 from audit.settings import ledger_settings, places, publish_settings
 from audit.verification import Report, Verified
+from traceability.marks import implements
 
 LOWEST_PRIORITY: Final = 19
 EXIT_FAILED: Final = 2
@@ -36,6 +37,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     since: Verified | None
 
 
+@implements("REQ-AUD-020")
 class ChildEyes:
     """Implements `audit.watch.Eyes` by a child."""
 
@@ -66,14 +68,14 @@ async def look(key: Verifier, since: Verified | None) -> Report:
     """Verify the ledger that the environment names, in this process alone."""
     where, settings, publish = places(os.environ), ledger_settings(os.environ), publish_settings(os.environ)
     with command.database(where) as database:
-        report = await verification.verify(
+        judging = verification.verify(
             functools.partial(command.open_reader, database.reader_url, settings),
             key,
             anchors_configured.together(where, publish, (key,), key.name),
             processes=1,
             since=since,
         )
-        return verification.with_schema(report, await command.schema_found(database.reader_url, settings))
+        return await command.judged_with_schema(database.reader_url, settings, key.name, judging)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from audit.accounts import Accounts
 from audit.claims import Claim, Rows, Seen, State
 from audit.trial import Outcome, Track, Trial
+from traceability.marks import implements
 
 MAX_SHIFT: Final = 8
 """So many records in a row that were put in or taken out are recognised by what follows them."""
@@ -53,6 +54,7 @@ class Belief:
         self.accounts = accounts
 
 
+@implements("REQ-AUD-013")
 class Lookout:
     """Looks from a claim to those ahead."""
 

@@ -31,6 +31,7 @@ from audit.extent import Extent
 from audit.packed import TILE, Tile
 from audit.ports import Appended, Batch, Cosigned, Head, Lease, Readiness, Row, Stored, Unclosed
 from audit.record import Genesis, KeyRotated, Record, Window
+from traceability.marks import implements
 
 MAX_BATCH_RECORDS: Final = 1_024
 MAX_BEHIND: Final = 65_536
@@ -265,6 +266,7 @@ def _complete(database: MemoryDatabase, size: int) -> None:
         height += 8
 
 
+@implements("REQ-LED-028")
 class MemoryReader:
     """Implements `audit.ports.Reader` over a `MemoryDatabase`."""
 

@@ -83,6 +83,7 @@ class NoteSigner(Protocol):
     def sign(self, text: bytes) -> bytes: ...
 
 
+@implements("REQ-AUD-010")
 class Verifier:
     """The public half of an Ed25519 key: its name, its id and what it verifies."""
 
@@ -126,6 +127,7 @@ class Verifier:
             raise SignatureInvalid(f"note: the signature by {self.name}+{self.key_hash.hex()} is not valid") from error
 
 
+@implements("REQ-LED-026")
 class Signer:
     """A signing key, loaded once: signing itself is a single call."""
 
@@ -217,6 +219,7 @@ def open(text: str | bytes, verifiers: Sequence[NoteVerifier]) -> Note:  # noqa:
     return Note(text=signed, verified=tuple(verified.values()), unverified=tuple(dict.fromkeys(unverified)))
 
 
+@implements("REQ-AUD-010")
 def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
     """The text of a note and its signatures, none of them verified. Raises `Malformed`."""
     whole = _require_note(note)
@@ -229,6 +232,7 @@ def split(note: str | bytes) -> tuple[str, tuple[Signature, ...]]:
     return head + "\n", tuple(_signature(line) for line in lines)
 
 
+@implements("REQ-AUD-010")
 def require_verifiers(verifiers: Iterable[NoteVerifier]) -> tuple[NoteVerifier, ...]:
     """The keys, each of which can verify. Raises `SettingInvalid` otherwise."""
     return tuple(_all_that(verifiers, "verify"))
@@ -262,16 +266,19 @@ def split_skey(skey: str) -> KeyText:
     return _key_text(skey.removeprefix(head), "signing key")
 
 
+@implements("REQ-LED-026")
 def vkey(name: str, algorithm: bytes, public_key: bytes) -> str:
     encoded = base64.b64encode(algorithm + public_key).decode("ascii")
     return f"{name}+{key_id(name, public_key, algorithm).hex()}+{encoded}"
 
 
+@implements("REQ-LED-026")
 def skey(verifier: NoteVerifier, algorithm: bytes, seed: bytes) -> str:
     encoded = base64.b64encode(algorithm + seed).decode("ascii")
     return f"PRIVATE+KEY+{verifier.name}+{verifier.key_hash.hex()}+{encoded}"
 
 
+@implements("REQ-LED-026")
 def key_id(name: str, public_key: bytes, algorithm: bytes = ALGORITHM_ED25519) -> bytes:
     # C2SP signed-note: key ID = SHA-256(key name || 0x0A || signature type || public key)[:4]
     return hashlib.sha256(name.encode("utf-8") + b"\n" + algorithm + public_key).digest()[:KEY_ID_BYTES]

@@ -7,8 +7,10 @@ import msgspec
 from audit import own_records
 from audit.ports import Outages
 from audit.record import Outage, Record
+from traceability.marks import implements
 
 
+@implements("REQ-LED-019")
 class Ongoing:
     """At most one outage at a time, and the notes of it and of those that other processes left."""
 

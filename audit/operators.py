@@ -31,7 +31,7 @@ class Operator(Struct, frozen=True, kw_only=True):
     vouched_by: Literal["entra", "system"]
 
 
-@implements("REQ-SEC-039")
+@implements("REQ-SEC-049")
 def current(environment: Mapping[str, str], now_us: Callable[[], int]) -> Operator:
     """Raises `IdentityUnavailable` or `TokenRefused` where Entra is to say who it is, and does not."""
     settings = entra_settings(environment)

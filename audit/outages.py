@@ -18,6 +18,7 @@ from audit.record import Outage
 from traceability.marks import implements
 
 
+@implements("REQ-LED-019")
 class FolderOutages:
     """The notes of one home. Several processes use it at once; each note belongs to one of them at a time."""
 

@@ -5,6 +5,7 @@ Nothing here is written: the ledger appends them.
 
 from audit import record
 from audit.record import Outage, Outcome, Prediction, Request
+from traceability.marks import implements
 
 
 def replaced(entry: Prediction | Request, index: int, now_us: int) -> Outcome:
@@ -20,6 +21,7 @@ def replaced(entry: Prediction | Request, index: int, now_us: int) -> Outcome:
     )
 
 
+@implements("REQ-LED-019")
 def outage(process_id: str, from_us: int) -> Outage:
     """An outage that has just begun."""
     return Outage(

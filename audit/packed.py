@@ -24,6 +24,7 @@ from audit import record, shapes
 from audit.derived import COLUMNS, columns_of
 from audit.errors import Malformed
 from audit.record import Prediction, Record, Request
+from traceability.marks import implements
 
 Groups = tuple[bytes, ...]
 
@@ -66,6 +67,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     clocks: list[int]
 
 
+@implements("REQ-AUD-022")
 def judge(tile: Tile, first: int, end: int, *, schema: bool) -> Judged | None:
     """What `tile` gives if it is the records [first, end) as they must be, else None.
 
@@ -89,6 +91,7 @@ def judge(tile: Tile, first: int, end: int, *, schema: bool) -> Judged | None:
     return None if clocks is None else Judged(leaves=leaves, clocks=clocks)
 
 
+@implements("REQ-AUD-022")
 def line(entry: Record) -> bytes:
     """What a tile's line says of `entry`."""
     columns = dict(zip(COLUMNS, columns_of(entry), strict=True))

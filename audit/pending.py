@@ -52,6 +52,7 @@ class _Presence:
         self.expected = True
 
 
+@implements("REQ-LED-020")
 class Pending:
     """The queue in front of the flusher. Bounded: `max_waiting` records, `max_records` and `max_bytes` a batch."""
 

@@ -16,6 +16,7 @@ from typing import Final
 from audit import cosignature, note
 from audit.errors import Malformed
 from audit.receipt import Group, Policy, Witness, shown
+from traceability.marks import implements
 
 MAX_POLICY_BYTES: Final = 1024 * 1024
 MAX_LINES_OF_A_KIND: Final = 128  # the specification asks for at least 32 logs, witnesses and groups
@@ -26,6 +27,7 @@ _forbidden = re.compile(rb"[^\x09\x0a\x20-\x7e\x80-\xff]").search
 _decimal = re.compile("[1-9][0-9]{0,8}").fullmatch
 
 
+@implements("REQ-PUB-007")
 def parse(text: str | bytes) -> Policy:
     """The policy whose text this is. Raises `Malformed` naming the line.
 
@@ -124,6 +126,7 @@ class _Reading:
             raise Malformed("a key with this name and id stands on another line; no signature could tell them apart")
 
 
+@implements("REQ-PUB-007")
 def log_key(vkey: str) -> note.NoteVerifier:
     """A log's key: Ed25519 (type 1), or ML-DSA-44 (type 6), as C2SP tlog-checkpoint has it. Raises `Malformed`."""
     if note.split_vkey(vkey).algorithm == note.ALGORITHM_ED25519:

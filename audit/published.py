@@ -5,6 +5,7 @@ away. What is stored beside them is worked out again.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal
@@ -18,6 +19,7 @@ from audit.checkpoint import Checkpoint
 from audit.claims import Signed
 from audit.errors import AuditError, SignatureInvalid, VerificationFailed
 from audit.ports import Cosigned, Reader
+from traceability.marks import implements
 
 PAGE: Final = 50
 MAX_VERSIONS: Final = 1_000  # of one size, as the database numbers them
@@ -43,10 +45,13 @@ class Published(Struct, frozen=True, kw_only=True):
     unsigned: tuple[Unsigned, ...] = ()
 
 
+@implements("REQ-AUD-012")
 async def within(reader: Reader, authority: Authority, first: int, end: int) -> Published:
     """All that is published of sizes in (first, end]."""
     plain = sorted_out(authority, await reader.checkpoints(first, end))
     found: list[Signed | Unsigned] = [*plain.signed, *plain.unsigned]
+    twice = [size for size, times in Counter(one.size for one in plain.signed).items() if times > 1]
+    found += [Unsigned(size=size, wrong="version", why="it is stored more than once") for size in twice]
     versions: dict[int, list[int]] = {}
     while page := await reader.cosigned(first, end, PAGE):
         size = page[-1].size
@@ -64,6 +69,7 @@ async def within(reader: Reader, authority: Authority, first: int, end: int) -> 
     return _parted(found)
 
 
+@implements("REQ-AUD-012")
 def sorted_out(authority: Authority, published: Iterable[tuple[int, bytes]]) -> Published:
     """Which of what is published was signed by the log, and which was not."""
     return _parted([_opened(authority, size, signed) for size, signed in published])

@@ -18,6 +18,7 @@ from audit.errors import AuditError, LeaseLost, LedgerUnavailable
 from audit.ports import Lease, PublishingObserver, Store
 from audit.publishing_anchors import AnchorKeeper
 from audit.publishing_witnesses import Collector
+from traceability.marks import implements
 
 NAME: Final = "publisher"
 RENEWALS: Final = 3
@@ -25,6 +26,7 @@ RENEWALS: Final = 3
 _FAULT_PAUSE_S: Final = 60.0
 
 
+@implements("REQ-PUB-001")
 class Term:
     """One holding of the lease. It ends for us by our own clock, counted from before the database was asked."""
 
@@ -39,6 +41,7 @@ class Term:
             raise LeaseLost("publisher: the lease was not renewed in time; another may lead")
 
 
+@implements("REQ-PUB-001")
 class Publisher:
     """One process's part in publishing. For one event loop; `run` until it is cancelled."""
 

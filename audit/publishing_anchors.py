@@ -7,11 +7,12 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from audit import acceptance, merkle, note, rotation, succession, tree
-from audit.errors import Altered, AuditError, LeaseLost, LedgerForked
+from audit.errors import Altered, AuditError, LeaseLost, LedgerForked, LedgerUnavailable
 from audit.note import Verifier
 from audit.ports import Anchor, Lease, PublishingObserver, Reader, Store
 from audit.publishing_lanes import Lane
 from audit.rotation import KeyHistory
+from traceability.marks import implements
 
 
 class Signed(Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class Signed(Struct, frozen=True, kw_only=True):
     keys: tuple[Verifier, ...]
 
 
+@implements("REQ-PUB-002")
 class Source:
     """Where the publisher learns what there is to publish. Nothing is published that the log did not sign."""
 
@@ -93,6 +95,7 @@ class Leadership(Protocol):
         ...
 
 
+@implements("REQ-PUB-002")
 class Pace(Struct, frozen=True, kw_only=True):
     """How often something is done, and how long it pauses after failures, doubling each time."""
 
@@ -105,6 +108,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         return min(self.retry_first_s * 2 ** min(failures - 1, 32), self.retry_last_s) if failures else self.interval_s
 
 
+@implements("REQ-PUB-002")
 class AnchorKeeper:
     """Keeps one anchor up with the log. `size` is what it holds for certain, `fault` why it does not hold more."""
 
@@ -147,6 +151,10 @@ class AnchorKeeper:
                     self._forked(str(error))
                 elif isinstance(error, Altered):
                     self._observer.event("anchor_altered", str(error))
+            except Exception as fault:  # noqa: BLE001  # a fault of ours with one of them is not the others'
+                why = f"{self.name} anchor: a fault of ours ({type(fault).__name__})"
+                self.fault, self.failures = LedgerUnavailable(why), self.failures + 1
+                self._observer.anchor_failed(self.name, "internal")
             await asyncio.sleep(self._pace.after(self.failures))
 
     async def _keep_up(self, leadership: Leadership) -> None:

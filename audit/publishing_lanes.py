@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from audit.errors import LedgerUnavailable
+from traceability.marks import implements
 
 Result = TypeVar("Result")
 
 
+@implements("REQ-PUB-003")
 class Lane:
     """For one event loop. `abort` makes the call that is under way fail, where that can be done from outside."""
 

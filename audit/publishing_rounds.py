@@ -12,8 +12,10 @@ from audit import attestation
 from audit.attestation import Adopted
 from audit.note import Signature
 from audit.ports import Cosigned
+from traceability.marks import implements
 
 
+@implements("REQ-PUB-006")
 class Round:
     """The cosignatures over one signed checkpoint. `waiting` are the witnesses whose first answer is still awaited."""
 

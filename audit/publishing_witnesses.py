@@ -20,6 +20,7 @@ from audit.publishing_lanes import Lane
 from audit.publishing_rounds import Round
 from audit.receipt import Policy
 from audit.witnesses import Conflict, WitnessClient
+from traceability.marks import implements
 
 Result = TypeVar("Result")
 
@@ -30,6 +31,7 @@ MAX_ROUNDS: Final = 8
 """Rounds that are remembered for witnesses that still have one's checkpoint; their later answers are stored too."""
 
 
+@implements("REQ-PUB-006")
 class Asked:
     """One witness and what it is known to have. `size` is the largest that it cosigned for us, `fault` why not more."""
 
@@ -75,6 +77,7 @@ class Asked:
             raise WitnessFailed("timeout", str(error)) from error
 
 
+@implements("REQ-PUB-006")
 class Collector:
     """Rounds of one checkpoint each, one after the other. `size` is the largest that met the policy and is stored."""
 
@@ -171,6 +174,10 @@ class Collector:
                 self._observer.witness_failed(one.name, reason)
                 if reason in CONTRADICTIONS:
                     one.fault = await self._look_for_fork(one, round_, error)
+            except Exception as fault:  # noqa: BLE001  # a fault of ours with one of them is not the others'
+                why = f"witness {one.name}: a fault of ours ({type(fault).__name__})"
+                one.fault, one.failures = WitnessFailed("internal", why), one.failures + 1
+                self._observer.witness_failed(one.name, "internal")
             round_.waiting.discard(one.name)
             self._touch()
             if one.failures:
@@ -183,7 +190,7 @@ class Collector:
         except LedgerForked as error:
             self._forked(str(error))
             return error
-        except AuditError:
+        except Exception:  # noqa: BLE001  # what it shows is a stranger's; whatever it does to us proves nothing
             return fault
         return fault
 

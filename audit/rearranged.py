@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from audit import chain
 from audit.trial import Patched, Track, Trial, without
+from traceability.marks import implements
 
 MAX_EXHAUSTED: Final = 48
 """Records of a segment in which everything is tried, in order of their clocks or not."""
@@ -49,9 +50,13 @@ class Unexplained(Struct, frozen=True, kw_only=True):
         """The places to begin with."""
         if len(self.places) <= MAX_EXHAUSTED:
             return self.places
-        return [at for at in out_of_order(self.clocks_us) if at in self.places]
+        # Of two neighbours in the wrong order either may be the stranger, and at an end nothing is out of order.
+        ends = (0, 1, len(self.leaves) - 2, len(self.leaves) - 1)
+        odd = {near for at in out_of_order(self.clocks_us) for near in (at - 1, at, at + 1)}
+        return [at for at in self.places if at in odd or at in ends]
 
 
+@implements("REQ-AUD-013")
 def out_of_order(values: Sequence[int]) -> list[int]:
     """The fewest places without which the values never go down."""
     tails: list[int] = []
@@ -69,6 +74,7 @@ def out_of_order(values: Sequence[int]) -> list[int]:
     return [at for at in range(len(values)) if at not in kept]
 
 
+@implements("REQ-AUD-013")
 def swapped(segment: Unexplained) -> tuple[int, int] | None:
     """Two records of the segment that have changed places."""
     leaves, places, suspects = segment.leaves, segment.places, segment.suspects
@@ -84,6 +90,7 @@ def swapped(segment: Unexplained) -> tuple[int, int] | None:
     return None
 
 
+@implements("REQ-AUD-013")
 def moved(segment: Unexplained) -> tuple[int, int] | None:
     """The record that was moved within the segment: from where, and to where. Those between have made place."""
     places, tries = segment.places, _Tries(segment)
@@ -97,6 +104,7 @@ def moved(segment: Unexplained) -> tuple[int, int] | None:
     return None
 
 
+@implements("REQ-AUD-013")
 def inserted(trial: Trial, leaves: Sequence[bytes], tracks: Sequence[Track]) -> int | None:
     """Where among `leaves` those begin that are too many: without them, the rest is what is claimed.
 
@@ -109,6 +117,7 @@ def inserted(trial: Trial, leaves: Sequence[bytes], tracks: Sequence[Track]) -> 
     return None
 
 
+@implements("REQ-AUD-013")
 def restored(trial: Trial, leaves: Sequence[bytes], lost: bytes, tracks: Sequence[Track]) -> int | None:
     """Where in `leaves`, which are one too few, the record `lost` belongs."""
     for at in range(len(leaves) + 1):
@@ -117,6 +126,7 @@ def restored(trial: Trial, leaves: Sequence[bytes], lost: bytes, tracks: Sequenc
     return None
 
 
+@implements("REQ-AUD-013")
 def exchanged(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
     """A record of each segment that have changed places."""
     tries, others = _Tries(one), _Tries(other)
@@ -125,6 +135,26 @@ def exchanged(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
     for i, j in product(one.suspects, other.suspects):
         if tries.reach({i: other.leaves[j]}) and others.reach({j: one.leaves[i]}):
             return one.first + i, other.first + j
+    return None
+
+
+def carried_over(one: Unexplained, other: Unexplained) -> tuple[int, int] | None:
+    """The record that was moved out of one segment into the one beside it: from where, and to where.
+
+    Requires `other` to begin where `one` ends. Those between have made place: one of them crossed the border.
+    """
+    if not _Tries(other).affordable(len(other.suspects) + len(one.leaves)):
+        return None
+    for at in other.suspects:  # stored in the second: the first lost it, and got the second's first in its place
+        if other.trial.reaches([one.leaves[-1], *without(other.leaves, at, 1)], other.tracks):
+            origin = restored(one.trial, one.leaves[:-1], other.leaves[at], one.tracks)
+            if origin is not None:
+                return one.first + origin, other.first + at
+    for at in one.suspects:
+        if one.trial.reaches([*without(one.leaves, at, 1), other.leaves[0]], one.tracks):
+            origin = restored(other.trial, other.leaves[1:], one.leaves[at], other.tracks)
+            if origin is not None:
+                return other.first + origin, one.first + at
     return None
 
 

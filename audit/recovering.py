@@ -27,6 +27,7 @@ from audit.note import Signer
 from audit.ports import Anchor, Clock, Reader, Store
 from audit.record import Continued, Genesis
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 FORMAT: Final = "medai.recovery/1"
 SUCCESSOR: Final = ".successor"
@@ -97,6 +98,7 @@ class Journal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return KeyHistory(origin=self.continued.origin, epochs=epochs)
 
 
+@implements("REQ-KEY-005")
 class Notes:
     """HOME/recovery.json while a recovery is under way, HOME/recoveries/NUMBER.json of those that are done."""
 
@@ -130,6 +132,7 @@ class Notes:
         return [_read(path) for path in sorted(self._folder.glob("[0-9]*.json"), reverse=True)]
 
 
+@implements("REQ-KEY-005")
 class Recovery:
     """One log's recovery. `kept` gives every checkpoint of the old log that was kept outside its database."""
 
@@ -158,6 +161,7 @@ class Recovery:
         finally:
             await reader.close()
 
+    @implements("REQ-KEY-004")
     async def run(self, intended: Journal) -> Journal:
         """Every step that is not done yet; what was done. A recovery under way goes on as it was begun.
 

@@ -19,6 +19,7 @@ from audit.note import Verifier
 from audit.ports import Head, Reader
 from audit.record import Continued
 from audit.rotation import Epoch, KeyHistory
+from traceability.marks import implements
 
 Reason = Literal["truncated", "rewritten", "closed"]
 Kept = Callable[[Sequence[Verifier]], Iterable[str]]
@@ -27,6 +28,7 @@ Roots = Mapping[int, Set[bytes]]
 """Size -> the roots that were signed for it."""
 
 
+@implements("REQ-KEY-004")
 class Assessment(Struct, frozen=True, kw_only=True):
     """What a database still proves of a log, against every checkpoint that was signed for it and is known.
 
@@ -80,6 +82,7 @@ def words(continued: Continued) -> str:
     return f"{proved}; {signed}; {lost}"
 
 
+@implements("REQ-KEY-004")
 async def assess(reader: Reader, held: Sequence[Verifier], kept: Kept) -> Assessment:
     """Compare the database with every checkpoint of the log that is kept anywhere.
 
@@ -129,6 +132,7 @@ def _opened(text: str, trusted: Sequence[Verifier]) -> Checkpoint | None:
         return None
 
 
+@implements("REQ-KEY-004")
 async def _compared(reader: Reader, head: Head, keys: KeyHistory, roots: Roots) -> Assessment:
     newest = max(roots, default=0)
     within = sorted(size for size in roots if size <= head.size)

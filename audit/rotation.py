@@ -22,6 +22,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import Malformed, VerificationFailed
 from audit.note import Signer, Verifier
 from audit.record import Genesis, KeyRotated
+from traceability.marks import implements
 
 # The first line of what is signed. The second begins with a brace where a checkpoint has its size: no signature over
 # the one is ever a signature over the other.
@@ -40,6 +41,7 @@ class Epoch(Struct, frozen=True, kw_only=True):
     upto: int | None = None
 
 
+@implements("REQ-KEY-001")
 class KeyHistory(Struct, frozen=True, kw_only=True):
     """The keys of one log, the first to the current; never empty."""
 
@@ -58,6 +60,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
         """Whose the tree of `size` records is to sign. Requires size >= 1."""
         return next(epoch for epoch in reversed(self.epochs) if size > epoch.after)
 
+    @implements("REQ-KEY-002")
     def open(self, signed: str | bytes) -> Checkpoint:
         """The checkpoint, signed by the key of its size.
 
@@ -78,6 +81,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
             )
         return stated
 
+    @implements("REQ-KEY-002")
     def rotated(self, index: int, entry: KeyRotated) -> "KeyHistory":
         """The history after the record at `index`, if the current key endorses the new one there.
 
@@ -98,6 +102,7 @@ class KeyHistory(Struct, frozen=True, kw_only=True):
         return KeyHistory(origin=self.origin, epochs=(*self.epochs[:-1], ended, begun))
 
 
+@implements("REQ-KEY-001")
 def begin(genesis: Genesis) -> KeyHistory:
     """The history of a log as its record 0 alone gives it. Raises `Malformed` where that names no key of the log."""
     key = Verifier.parse(genesis.verifier_key)
@@ -106,6 +111,7 @@ def begin(genesis: Genesis) -> KeyHistory:
     return KeyHistory(origin=genesis.origin, epochs=(Epoch(key=key, index=0, after=0),))
 
 
+@implements("REQ-KEY-001")
 def endorse(old: Signer, new: Signer, *, event_id: str, recorded_at_us: int) -> KeyRotated:
     """The record by which `old` hands over to `new`. Requires that both have the log's name."""
     entry = KeyRotated(
@@ -122,6 +128,7 @@ def endorse(old: Signer, new: Signer, *, event_id: str, recorded_at_us: int) -> 
     return msgspec.structs.replace(entry, old_signature=_signed(old, text), new_signature=_signed(new, text))
 
 
+@implements("REQ-KEY-005")
 def endorse_continuation(old: Signer, genesis: Genesis) -> Genesis:
     """`genesis` with the signature of the closed log's last key over all the rest of it."""
     assert genesis.continues is not None
@@ -130,6 +137,7 @@ def endorse_continuation(old: Signer, genesis: Genesis) -> Genesis:
     return msgspec.structs.replace(genesis, continues=msgspec.structs.replace(genesis.continues, signature=signature))
 
 
+@implements("REQ-KEY-001")
 def require_endorsed(genesis: Genesis) -> None:
     """Returns where the closed log's last key has signed that this log continues it.
 
@@ -142,6 +150,7 @@ def require_endorsed(genesis: Genesis) -> None:
     key.verify(continuation_text(genesis), base64.b64decode(genesis.continues.signature))
 
 
+@implements("REQ-KEY-001")
 def rotation_text(entry: KeyRotated) -> bytes:
     """What both keys sign: the record, canonical, without the two signatures. It is the text of a signed note."""
     members = canonical.decode(record.encode(entry))
@@ -149,6 +158,7 @@ def rotation_text(entry: KeyRotated) -> bytes:
     return _text(ROTATION, members)
 
 
+@implements("REQ-KEY-005")
 def continuation_text(genesis: Genesis) -> bytes:
     """What the closed log's key signs: record 0, canonical, without that signature."""
     members = canonical.decode(record.encode(genesis))

@@ -90,7 +90,7 @@ class Secrets:
         return VaultSecret(self._vault, name)
 
 
-@implements("REQ-SEC-033")
+@implements("REQ-SEC-043")
 @contextmanager
 def opened(environment: Mapping[str, str], failed: Failed = _nobody) -> Iterator[Secrets]:
     """The secrets, all of them read once, and followed while the block runs.
@@ -154,7 +154,7 @@ class EntraLogin:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database-token", daemon=True)
 
-    @implements("REQ-SEC-035")
+    @implements("REQ-SEC-045")
     def renew(self) -> None:
         """The next connection logs in with a token that is valid now. Raises `IdentityUnavailable`: the last stays."""
         from audit.azure_identity import DATABASE_SCOPE

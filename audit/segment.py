@@ -19,12 +19,14 @@ from audit.claims import Claim, Seen, State, parts_of
 from audit.lookout import MAX_SHIFT, Belief, Lookout, Verdict, Window, choices
 from audit.rearranged import Unexplained, inserted, moved, swapped
 from audit.trial import Outcome, Track, Trial, spans
+from traceability.marks import implements
 
 MAX_LOOK: Final = 4_096
 """Records after a segment at which a batch's row may turn out to belong."""
 TILE_HEIGHT: Final = 8  # C2SP tlog-tiles: tiles are 8 levels high
 
 
+@implements("REQ-AUD-013")
 class Segment:
     """The records between what is believed and one claim."""
 

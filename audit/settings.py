@@ -201,7 +201,7 @@ def watch_settings(environment: Mapping[str, str]) -> WatchSettings:
     return _converted(environment, WATCH_PREFIX, WatchSettings)
 
 
-@implements("REQ-SEC-030")
+@implements("REQ-SEC-040")
 def entra_settings(environment: Mapping[str, str]) -> EntraSettings:
     """Whose tokens are taken. Raises `SettingInvalid` naming the variable, also where a part of it is missing."""
     settings = _converted(environment, ENTRA_PREFIX, EntraSettings)
@@ -210,7 +210,7 @@ def entra_settings(environment: Mapping[str, str]) -> EntraSettings:
     return settings
 
 
-@implements("REQ-SEC-033")
+@implements("REQ-SEC-043")
 def vault_settings(environment: Mapping[str, str]) -> VaultSettings:
     """What is in the vault. Raises `SettingInvalid` where a secret is said to be in two places, or in no vault."""
     settings = _converted(environment, VAULT_PREFIX, VaultSettings)

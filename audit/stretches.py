@@ -9,20 +9,23 @@ import contextlib
 import gc
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 from msgspec import Struct, structs
 
 from audit import chain, published, tree
+from audit.accounts import MAX_FOUND
 from audit.authority import Authority
 from audit.claims import Claim, Signed, State, begin, claims_of
-from audit.errors import Altered, NotFound
+from audit.errors import Altered, AuditError, NotFound
 from audit.findings import Found
-from audit.packed import LINE_COLUMNS, TILE
+from audit.packed import LINE_COLUMNS, TILE, Tile
 from audit.ports import Anchored, Reader
 from audit.walk import Before, Expected, Walk
+from traceability.marks import implements
 
 OpenReader = Callable[[], Reader]
 """Opens a reader of its own in whichever process calls it; picklable."""
@@ -30,6 +33,9 @@ OpenReader = Callable[[], Reader]
 MAX_STRETCH: Final = 1 << 16
 """Records of a stretch: what is claimed of them is held in memory."""
 
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""A tenth of the interpreter's own, which is as long as the server takes for a page."""
 
 AHEAD: Final = 4_096
 """Records of the next stretch that are looked at to judge a batch: four times what an append takes."""
@@ -71,9 +77,12 @@ class Walked(Struct, frozen=True, kw_only=True):
 class Anchors:
     """What was signed and is kept outside, taken from its places as far as a stretch goes, in order of size."""
 
-    def __init__(self, anchored: Iterator[Anchored]) -> None:
-        self._anchored = anchored
-        self._next = next(anchored, None)
+    def __init__(self, anchored: Iterator[Anchored], authority: Authority) -> None:
+        self._authority = authority
+        self.foreign: dict[int, str] = {}
+        """Sizes of which a key has signed that is the log's, and was not at that size; and why not."""
+        self._anchored = filter(self._is_by_its_key, anchored)
+        self._next = next(self._anchored, None)
         self._upto = 0
         self.late: list[Signed] = []
         """What came after larger ones."""
@@ -99,6 +108,18 @@ class Anchors:
             self._next = next(self._anchored, None)
         return largest
 
+    def _is_by_its_key(self, anchored: Anchored) -> bool:
+        """Whether the key that signed is the one of that size: whoever kept it knew the keys, not their sizes."""
+        if len(self._authority.epochs) == 1 and self._authority.given is None:
+            return True
+        try:
+            self._authority.open(anchored.checkpoint)
+        except AuditError as error:
+            if len(self.foreign) < MAX_FOUND:
+                self.foreign[anchored.size] = str(error)
+            return False
+        return True
+
 
 def signed_of(anchored: Anchored) -> Signed:
     return Signed(size=anchored.size, root=anchored.root, note=anchored.checkpoint)
@@ -116,6 +137,7 @@ def bounds(first: int, end: int, *, processes: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+@implements("REQ-AUD-012")
 async def walk_all(open_reader: OpenReader, stretches: Iterator[Stretch], processes: int) -> list[Walked]:
     """Walk every stretch; this process takes its part, and all of it until the others have started."""
     done: list[Walked] = []
@@ -147,19 +169,22 @@ def _walk_in_process(open_reader: OpenReader, stretch: Stretch) -> Walked:
     return asyncio.run(walk(open_reader, stretch))
 
 
+@implements("REQ-AUD-012")
 async def walk(open_reader: OpenReader, stretch: Stretch) -> Walked:
     """Whether everything in one stretch is right, given that the state at its start is."""
     reader = open_reader()
     try:
-        with _uncollected():
-            return await _walk(reader, stretch)
+        columns = LINE_COLUMNS if stretch.schema else ()
+        with _undisturbed():
+            async with _begun(reader.tiles(stretch.first, stretch.end, columns)) as tiles:
+                return await _walk(reader, stretch, tiles)
     except (Altered, NotFound):  # hashes are gone that the state at its start is made of
         return Walked(stretch=stretch, clean=False)
     finally:
         await reader.close()
 
 
-async def _walk(reader: Reader, stretch: Stretch) -> Walked:
+async def _walk(reader: Reader, stretch: Stretch, tiles: AsyncIterator[list[Tile]]) -> Walked:
     before = await _before(reader, stretch)
     if stretch.known is not None:
         if (before.state, before.covered) != (stretch.known.state, stretch.known.covered):
@@ -175,8 +200,8 @@ async def _walk(reader: Reader, stretch: Stretch) -> Walked:
         tolerance_us=stretch.tolerance_us,
     )
     steps = Walk(before, expected, schema=stretch.schema)
-    async for tiles in reader.tiles(stretch.first, stretch.end, LINE_COLUMNS if stretch.schema else ()):
-        for tile in tiles:
+    async for page in tiles:
+        for tile in page:
             if not steps.accept(tile, min(stretch.end, steps.size + TILE)):
                 return Walked(stretch=stretch, clean=False, unpublished=unpublished)
     assert steps.size == stretch.end, "a reader gives every tile, if only an empty one"
@@ -225,13 +250,36 @@ async def _latest(reader: Reader, stretch: Stretch) -> int:
     return latest
 
 
+@contextlib.asynccontextmanager
+async def _begun(pages: AsyncIterator[list[Tile]]) -> AsyncIterator[AsyncIterator[list[Tile]]]:
+    """The pages, of which the first is on its way already while the caller reads what they are held to."""
+    first = asyncio.ensure_future(anext(pages, None))
+
+    async def all_of_them() -> AsyncIterator[list[Tile]]:
+        page = await first
+        while page is not None:
+            yield page
+            page = await anext(pages, None)
+
+    try:
+        yield all_of_them()
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)  # of what it failed with, the caller has heard or not asked
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
+
+
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """A walk makes millions of objects and no cycles: looking for cycles among them takes a quarter of its time."""
-    enabled = gc.isenabled()
+def _undisturbed() -> Iterator[None]:
+    """A walk makes millions of objects and no cycles: looking for cycles among them takes a quarter of its time. And
+    who asks the server for the next page waits for Python's lock no longer than the server waits for being asked."""
+    enabled, interval_s = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         yield
     finally:
+        sys.setswitchinterval(interval_s)
         if enabled:
             gc.enable()

@@ -15,12 +15,14 @@ from msgspec import Struct
 from audit import checkpoint as checkpoints
 from audit import merkle, note
 from audit.errors import Malformed
+from traceability.marks import implements
 
 MAX_PROOF_HASHES: Final = 63  # C2SP tlog-witness: a client must not send more
 
 _old_line = re.compile("old (0|[1-9][0-9]{0,18})").fullmatch
 
 
+@implements("REQ-WIT-004")
 class AddCheckpoint(Struct, frozen=True, kw_only=True):
     """A request as it was sent; nothing in it is verified. `signed` is the checkpoint's note, verbatim."""
 
@@ -34,6 +36,7 @@ class AddCheckpoint(Struct, frozen=True, kw_only=True):
         return self.signed.partition("\n")[0]
 
 
+@implements("REQ-WIT-004")
 def parse(body: bytes, max_proof_hashes: int = MAX_PROOF_HASHES) -> AddCheckpoint:
     """The request whose body this is. Raises `Malformed`, also where its checkpoint is not well-formed."""
     try:
@@ -56,6 +59,7 @@ def parse(body: bytes, max_proof_hashes: int = MAX_PROOF_HASHES) -> AddCheckpoin
     return AddCheckpoint(old_size=int(old[1]), proof=proof, signed=signed)
 
 
+@implements("REQ-WIT-004")
 def format(request: AddCheckpoint) -> bytes:  # noqa: A001  # read as submission.format
     """The body of `request`, as a log sends it."""
     proof = b"".join(map(binascii.b2a_base64, request.proof))  # a line each

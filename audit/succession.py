@@ -9,6 +9,7 @@ from audit.errors import Altered, AuditError
 from audit.ports import Reader, Stored
 from audit.record import Genesis, KeyRotated
 from audit.rotation import KeyHistory, begin
+from traceability.marks import implements
 
 MAX_REFUSED: Final = 100  # more are not told apart: a log with that many has one cause
 
@@ -35,6 +36,7 @@ async def read(reader: Reader, genesis: Genesis, end: int) -> Succession:
     return await follow(reader, begin(genesis), 1, end)
 
 
+@implements("REQ-KEY-002")
 async def follow(reader: Reader, history: KeyHistory, first: int, end: int) -> Succession:
     """`history` continued by the rotations among the records [first, end)."""
     refused: list[Refused] = []

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from audit.errors import Malformed
 from audit.merkle import MAX_SIZE
+from traceability.marks import implements
 
 HEIGHT: Final = 8  # C2SP tlog-tiles, "Merkle Tree": a full tile is 256 hashes wide
 WIDTH: Final = 1 << HEIGHT
@@ -31,6 +32,7 @@ _path = re.compile(
 ).fullmatch
 
 
+@implements("REQ-LOG-001")
 class Tile(Struct, frozen=True, kw_only=True):
     """One tile's name. `level` is `ENTRIES` for a bundle; `width` is 256 for a full one."""
 
@@ -63,6 +65,7 @@ class Tile(Struct, frozen=True, kw_only=True):
         return self.end << self.height
 
 
+@implements("REQ-LOG-001")
 def format(tile: Tile) -> str:  # noqa: A001  # read as tiles.format
     """The path of `tile`, without a slash before it: `tile/0/x001/x234/067` or `tile/entries/000.p/5`."""
     digits = str(tile.index)
@@ -72,6 +75,7 @@ def format(tile: Tile) -> str:  # noqa: A001  # read as tiles.format
     return f"tile/{tile.level}/{index}" + ("" if tile.is_full else f".p/{tile.width}")
 
 
+@implements("REQ-LOG-001")
 def parse(path: str) -> Tile:
     """The tile whose path this is: `format(parse(p)) == p`. Raises `Malformed` for any other text."""
     found = _path(path) if isinstance(path, str) else None
@@ -88,11 +92,13 @@ def parse(path: str) -> Tile:
     return tile
 
 
+@implements("REQ-LOG-001")
 def is_in(tile: Tile, size: int) -> bool:
     """Whether the tree of `size` has all hashes or records of `tile`; a larger tree has them as well."""
     return tile.size <= size
 
 
+@implements("REQ-LOG-001")
 def edge(size: int) -> list[Tile]:
     """The partial tiles of the tree of `size`, top level first; every other tile of it is full.
 
@@ -105,6 +111,7 @@ def edge(size: int) -> list[Tile]:
     return [Tile(level=level, index=size >> HEIGHT * (level + 1), width=width) for level, width in widths if width]
 
 
+@implements("REQ-LOG-001")
 def encode_entries(entries: Sequence[bytes]) -> bytes:
     """The bundle of `entries`: each with its length before it. Raises `Malformed` for one that is too long."""
     if any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
@@ -112,6 +119,7 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
 
 
+@implements("REQ-LOG-001")
 def decode_entries(bundle: bytes) -> tuple[bytes, ...]:
     """The entries of a bundle. Raises `Malformed` where it ends within one, or has more than 256."""
     if not isinstance(bundle, bytes):

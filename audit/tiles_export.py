@@ -24,6 +24,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import Altered, AuditError, LedgerForked, Malformed, SettingInvalid, Unattested, VerificationFailed
 from audit.ports import Reader
 from audit.tiles import ENTRIES, HEIGHT, WIDTH, Tile
+from traceability.marks import implements
 
 MAX_CHECKPOINT_BYTES: Final = 1024 * 1024  # a signed note: `audit.note`
 CHECKPOINT: Final = "checkpoint"
@@ -39,6 +40,7 @@ class Exported(Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
 
 
+@implements("REQ-LOG-005")
 async def export(reader: Reader, folder: Path, opened: Opens, *, entries: bool) -> Exported:
     """Bring `folder` up to the checkpoint that the log serves; it is whole when this returns.
 

@@ -15,6 +15,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import Altered, VerificationFailed
 from audit.ports import Reader
 from audit.tiles import Tile
+from traceability.marks import implements
 
 Place = tuple[int, int]
 """(height, index) of a perfect subtree: it covers the leaves [index << height, (index + 1) << height)."""
@@ -40,6 +41,7 @@ class Consistency(Struct, frozen=True, kw_only=True):
     onward: tuple[bytes, ...]
 
 
+@implements("REQ-LOG-002")
 async def inclusion_under(reader: Reader, index: int, size: int, signed: Checkpoint) -> Inclusion:
     """The proof for record `index` in the tree of `size`, verified up to the root of `signed` before it is returned.
 
@@ -61,6 +63,7 @@ async def inclusion_under(reader: Reader, index: int, size: int, signed: Checkpo
     return proof
 
 
+@implements("REQ-LOG-002")
 async def consistency_under(reader: Reader, old: int, new: int, signed: Checkpoint) -> Consistency:
     """The proof from the tree of `old` to that of `new`, verified up to the root of `signed` before it is returned.
 
@@ -91,6 +94,7 @@ def _root(found: dict[Place, bytes], size: int) -> bytes:
     return merkle.frontier_root(size, tuple(found[place] for place in merkle.frontier_needs(size)))
 
 
+@implements("REQ-LOG-002")
 async def frontier(reader: Reader, size: int) -> tuple[bytes, ...]:
     """The frontier of the tree of the first `size` records."""
     needs = merkle.frontier_needs(size)
@@ -98,24 +102,28 @@ async def frontier(reader: Reader, size: int) -> tuple[bytes, ...]:
     return tuple(found[place] for place in needs)
 
 
+@implements("REQ-LOG-002")
 async def inclusion(reader: Reader, index: int, size: int) -> tuple[bytes, ...]:
     """The inclusion path of record `index` in the tree of the first `size` records."""
     found = await subtrees(reader, merkle.inclusion_needs(index, size))
     return merkle.inclusion_path(index, size, lambda height, place: found[height, place])
 
 
+@implements("REQ-LOG-002")
 async def consistency(reader: Reader, old: int, new: int) -> tuple[bytes, ...]:
     """The proof that the tree of the first `new` records extends that of the first `old`."""
     found = await subtrees(reader, merkle.consistency_needs(old, new))
     return merkle.consistency_path(old, new, lambda height, place: found[height, place])
 
 
+@implements("REQ-LOG-002")
 async def tile(reader: Reader, wanted: Tile) -> bytes:
     """The hashes of a tile, as it is served. Requires the ledger to have it; raises `Altered` where it does not."""
     (body,) = await _stretches(reader, [(wanted.height, wanted.first, wanted.end)])
     return body
 
 
+@implements("REQ-LOG-002")
 async def bundle(reader: Reader, wanted: Tile) -> bytes:
     """The records of an entry bundle, as it is served. Requires the ledger to have them; else raises `Altered`."""
     stored = [one async for one in reader.records(wanted.first, wanted.end)]
@@ -124,6 +132,7 @@ async def bundle(reader: Reader, wanted: Tile) -> bytes:
     return tiles.encode_entries([one.body for one in stored])
 
 
+@implements("REQ-LOG-002")
 async def subtrees(reader: Reader, wanted: Iterable[Place]) -> dict[Place, bytes]:
     """The hash of each perfect subtree in `wanted`, in one question. Raises `Altered` where the database lacks one."""
     places = list(dict.fromkeys(wanted))

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from audit import chain, merkle
 from audit.claims import Claim, State, parts_of
+from traceability.marks import implements
 
 Track = Literal["chain", "tree"]
 
@@ -46,6 +47,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return tuple(found)
 
 
+@implements("REQ-AUD-013")
 class Trial:
     """From `state` to `claim`."""
 
@@ -106,6 +108,7 @@ class Trial:
         return extended[0] if len(extended) == 1 else None
 
 
+@implements("REQ-AUD-013")
 class Patched:
     """The tree after `leaves`, in which some may be replaced: only what is above them is hashed again."""
 

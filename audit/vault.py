@@ -48,7 +48,7 @@ class VaultClient:
             settings.url, self._credential, connection_timeout=timeout_s, read_timeout=timeout_s, retry_total=0
         )
 
-    @implements("REQ-SEC-033")
+    @implements("REQ-SEC-043")
     def get(self, name: str) -> Held:
         """The newest version. Raises `SettingInvalid` where there is none of that name, else `VaultUnavailable`."""
         found = self._asked(name, lambda: self._client.get_secret(name))
@@ -101,7 +101,7 @@ class Vault:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @implements("REQ-SEC-034")
+    @implements("REQ-SEC-044")
     def look(self) -> None:
         """Everything that is wanted was read. Raises `SettingInvalid` or `VaultUnavailable`: then the last stays."""
         began_s = self._now_s()
@@ -113,7 +113,7 @@ class Vault:
         if before and before != held:
             self._changed()
 
-    @implements("REQ-SEC-034")
+    @implements("REQ-SEC-044")
     def stale(self) -> bool:
         """Whether the vault has been away for longer than what it said last may be used."""
         return self._now_s() - self._confirmed_s > self._settings.stale_s
@@ -157,6 +157,6 @@ class VaultSecret:
     def version(self) -> Hashable | None:
         return self._vault.held(self._name).version
 
-    @implements("REQ-SEC-034")
+    @implements("REQ-SEC-044")
     def read(self) -> bytes:
         return self._vault.held(self._name).body

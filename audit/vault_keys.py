@@ -17,7 +17,7 @@ class VaultKeys:
         """`next_name` is "" where no next key is looked for."""
         self._vault, self._name, self._next = vault, name, next_name
 
-    @implements("REQ-SEC-034")
+    @implements("REQ-SEC-044")
     def signer(self, key: Verifier) -> Signer | None:
         """The signing half of `key`, if it is at hand now. Raises `SettingInvalid` for a secret that is no key."""
         return next((signer for signer in self.held() if signer.verifier == key), None)

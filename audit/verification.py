@@ -9,7 +9,7 @@ Where something is wrong, `audit.explaining` says what and where, by the table i
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -20,7 +20,7 @@ from audit import published, record, stretches, succession, tree
 from audit.accounts import MAX_FOUND, fork
 from audit.authority import Authority
 from audit.claims import Signed, begin
-from audit.errors import KeyUnknown, LedgerNotInitialised, Malformed, NotFound
+from audit.errors import AuditError, KeyUnknown, LedgerNotInitialised, Malformed, NotFound
 from audit.explaining import Explainer
 from audit.extent import Extent
 from audit.findings import Fault, Found, Part, by_place
@@ -98,7 +98,7 @@ async def verify(
             return _report(basis, 0, basis.found)
         anchor.trust(basis.authority.verifiers)
         processes = processes or min(os.cpu_count() or 1, 1 + basis.extent.end // MIN_SHARE)
-        kept = Anchors(_kept(anchor, since))
+        kept = Anchors(_kept(anchor, since), basis.authority)
         start = None if since is None else since.start
         handed = _stretches(basis, kept, start, processes=processes, schema=schema)
         walked = await stretches.walk_all(open_reader, handed, processes)
@@ -115,6 +115,7 @@ async def verify(
             found, agreed = await _explained(reader, basis, walked, schema=schema)
         found = await _missing(reader, basis, kept, agreed, found)
         found += _stranger(anchor, basis, found) + await _unpublished(reader, walked)
+        found = _retired(kept, basis, found)
         if not whole and not any(one.altered for one in found):
             found.append(_found("hash_edited", "record", 0, basis.extent.end, "read twice, it is not twice the same"))
     finally:
@@ -136,6 +137,12 @@ def with_schema(report: Report, found: Sequence[Found]) -> Report:
     return structs.replace(
         report, exit_code=1 if altered else report.exit_code, words=words, found=(*report.found, *found)
     )
+
+
+def unreadable(origin: str, why: AuditError, found: Sequence[Found]) -> Report:
+    """The report on a ledger that could not be read, because its tables are not the ones that were made."""
+    words = f"SCHEMA CHANGED: {len(found)} difference(s) from the migrations; the records could not be read: {why}"
+    return Report(exit_code=1, words=words, origin=origin, size=0, anchored=0, found=tuple(found))
 
 
 def _kept(anchor: Anchor, since: Verified | None) -> Iterator[Anchored]:
@@ -258,8 +265,8 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
     if unsigned.wrong == "attested":
         return _found("derived_column", "column", size, size, message)
     if unsigned.wrong == "foreign" and stated is not None:
-        naming = {0, *basis.refused}
-        if any(one.first <= index < one.end for one in found for index in naming if one.altered):
+        naming = {0, *basis.refused, *(index for _, index, _, _ in basis.authority.epochs)}
+        if any(_reaches(one, index) for one in found for index in naming if one.altered):
             return None
         stored = await reader.head_at(size)
         if stored is None or frontier_root(size, stored.frontier) != stated.root:
@@ -267,6 +274,11 @@ async def _checkpoint(reader: Reader, basis: _Basis, unsigned: Unsigned, found: 
         if any(one.part in ("record", "column") and one.end < size for one in found if one.altered):
             return None
     return _found("hash_edited", "checkpoint", size, size, message)
+
+
+def _reaches(found: Found, index: int) -> bool:
+    """Whether the record at `index` may be another one by what was found, or in another place."""
+    return found.first <= index and (index < found.end or found.fault == "suffix_rewritten")
 
 
 async def _missing(reader: Reader, basis: _Basis, anchors: Anchors, agreed: int, found: Sequence[Found]) -> list[Found]:
@@ -325,6 +337,27 @@ def _stranger(anchor: Anchor, basis: _Basis, found: Sequence[Found]) -> list[Fou
             end = basis.extent.end
             return [_found("wrong_key", "key", end, end, str(error))]
     return []
+
+
+def _retired(anchors: Anchors, basis: _Basis, found: Sequence[Found]) -> list[Found]:
+    """`found`, and what is kept outside and was signed by a key of the log that was not its key at that size.
+
+    Where the records that say so may be others, or in other places, it was its key's: what was signed there does not
+    agree either.
+    """
+    naming = [index for _, index, _, _ in basis.authority.epochs]
+    if not any(_reaches(one, index) for one in found for index in naming if one.altered):
+        return [*found, *(_unlawful(size, why) for size, why in anchors.foreign.items())]
+    return [_narrowed(one, anchors.foreign) if one.fault == "suffix_rewritten" else one for one in found]
+
+
+def _unlawful(size: int, why: str) -> Found:
+    return _found("wrong_key", "key", size, size, f"what is kept outside as the checkpoint of size {size}: {why}")
+
+
+def _narrowed(found: Found, signed: Iterable[int]) -> Found:
+    within = [size for size in signed if found.first < size < found.end]
+    return structs.replace(found, end=min([found.end, *within]))
 
 
 def _found(fault: Fault, part: Part, first: int, end: int, message: str) -> Found:

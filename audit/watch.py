@@ -12,20 +12,20 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from audit.errors import AuditError, LedgerUnavailable
-from audit.findings import Fault
+from audit.findings import Fault, Found, by_place
 from audit.ports import Store
 from audit.verification import Report, Verified
+from traceability.marks import implements
 
 NAME: Final = "watch"
 """Of the lease that one process of all holds."""
-EXIT_ALTERED: Final = 1
 REST: Final = 9
 """How many times as long as a pass takes it is rested: a tenth of one core at most."""
 SECOND_LOOK_S: Final = 5.0
@@ -81,6 +81,7 @@ class Eyes(Protocol):
         ...
 
 
+@implements("REQ-AUD-019")
 class Turn:
     """Whose turn it is to watch, of all processes: theirs who hold a lease, ended by the database's clock.
 
@@ -117,6 +118,7 @@ class Turn:
             await self._store.release(NAME, self._holder)
 
 
+@implements("REQ-AUD-019")
 class Watch:
     """One process's part in watching. For one event loop; `run` until it is cancelled."""
 
@@ -136,9 +138,11 @@ class Watch:
         self._interval_s, self._whole_interval_s = interval_s, whole_interval_s
         self._second_look_s = second_look_s
         self.remembered = remembered or Remembered()
-        self._altered = False
+        self._told: frozenset[Found] = frozenset()
+        """What was altered at the last look, and was told then."""
         self._ended = False
 
+    @implements("REQ-AUD-019")
     async def run(self, turn: Turn) -> None:
         """Look at each interval, whenever it is our turn, until the database is not the one that was signed: whoever
         watches next comes to the same. A fault of ours costs a look, never the service."""
@@ -160,20 +164,22 @@ class Watch:
         finally:
             await turn.release()
 
+    @implements("REQ-AUD-019")
     async def look(self) -> Pass:
         """Look once, and tell. Raises `LedgerUnavailable`, `LedgerNotInitialised`."""
         due = time.time() - self.remembered.whole_s >= self._whole_interval_s
         seen = await self._pass(None if due else self.remembered.verified)
-        if seen.report.exit_code == EXIT_ALTERED and not self._altered:
+        if _altered(seen.report) - self._told:
             await asyncio.sleep(self._second_look_s)
             seen = await self._pass(None)
         whole_s = seen.ended_s if seen.whole else self.remembered.whole_s
         self.remembered = Remembered(verified=seen.report.verified, whole_s=whole_s)
         self._observer.verified(seen)
-        altered = seen.report.exit_code == EXIT_ALTERED
-        if altered and not self._altered:
-            self._tell(seen.report)
-        self._altered = altered
+        altered = _altered(seen.report)
+        # Whoever altered a row yesterday may rewrite history today: each new finding is told, not the first alone.
+        if fresh := altered - self._told:
+            self._tell(fresh)
+        self._told = altered
         return seen
 
     async def _pass(self, since: Verified | None) -> Pass:
@@ -181,10 +187,15 @@ class Watch:
         report = await self._eyes.look(since)
         return Pass(report=report, whole=since is None, seconds=time.monotonic() - started, ended_s=time.time())
 
-    def _tell(self, report: Report) -> None:
-        found = [one for one in report.found if one.altered]
-        classes = ", ".join(sorted({one.fault for one in found}))
-        self._observer.event("ledger_altered", f"{classes}; the first in [{found[0].first}, {found[0].end})")
-        if contradictions := sorted({one.fault for one in found} & CONTRADICTIONS):
+    @implements("REQ-AUD-019")
+    def _tell(self, found: Collection[Found]) -> None:
+        first, *_ = by_place(found)
+        classes = sorted({one.fault for one in found})
+        self._observer.event("ledger_altered", f"{', '.join(classes)}; the first in [{first.first}, {first.end})")
+        if contradictions := sorted(CONTRADICTIONS.intersection(classes)):
             self._ended = True
             self._contradicted(f"the self-audit found: {', '.join(contradictions)}")
+
+
+def _altered(report: Report) -> frozenset[Found]:
+    return frozenset(one for one in report.found if one.altered)

@@ -17,6 +17,7 @@ from audit.receipt import Opened, Policy
 from audit.record import Genesis
 from audit.stretches import OpenReader
 from audit.verification import Report
+from traceability.marks import implements
 
 LOOKED_AT: Final = 1_000
 """Stored checkpoints, newest first. Where none of these meets the policy, none is expected to."""
@@ -31,6 +32,7 @@ class _Looked(Struct, kw_only=True):
     false: str | None = None
 
 
+@implements("REQ-PUB-010")
 async def first_key(open_reader: OpenReader, policy: Policy) -> note.Verifier:
     """Which of the policy's log keys record 0 names; the first where it names none of them, which is then found out.
 
@@ -51,6 +53,7 @@ async def first_key(open_reader: OpenReader, policy: Policy) -> note.Verifier:
     return next((key for key in keys if str(key) == named), keys[0])
 
 
+@implements("REQ-PUB-010")
 async def judged(open_reader: OpenReader, report: Report, policy: Policy) -> Report:
     """The report on the whole ledger, and what the policy makes of it: 3 where a quorum is asked for and not met.
 

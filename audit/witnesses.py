@@ -25,6 +25,7 @@ from audit.errors import AuditError, SettingInvalid, SignatureInvalid, WitnessFa
 from audit.note import Signature
 from audit.receipt import Policy, Witness, shown
 from audit.submission import AddCheckpoint
+from traceability.marks import implements
 
 MAX_ANSWER_BYTES: Final = 64 * 1024  # a few signature lines, of ML-DSA-44 some 3.4 KB each
 SIZE_TYPE: Final = "text/x.tlog.size"
@@ -52,6 +53,7 @@ class _Answer(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+@implements("REQ-PUB-009")
 class WitnessClient:
     """One witness with one or several keys. One request at a time, on any thread; `abort` on another meanwhile."""
 
@@ -177,6 +179,7 @@ class WitnessClient:
         return WitnessFailed(reason, f"witness {self.name}: {why}")
 
 
+@implements("REQ-PUB-009")
 def clients(policy: Policy, *, timeout_ms: int) -> tuple[WitnessClient, ...]:
     """A client for each URL that the policy names; witnesses that share one are keys of the same server.
 
@@ -195,6 +198,7 @@ def _split(url: str | None, name: str) -> SplitResult:
     with contextlib.suppress(ValueError):
         parts = urlsplit(url or "")
         plain = not parts.query and not parts.fragment and "@" not in parts.netloc and (url or "").isascii()
-        if parts.scheme in ("https", "http") and parts.hostname and plain and (parts.port is None or parts.port > 0):
+        host = (parts.hostname or "").encode("idna")  # a name that no resolver takes, as a socket would find out
+        if parts.scheme in ("https", "http") and host and plain and (parts.port is None or parts.port > 0):
             return parts
     raise SettingInvalid(f"policy: witness {name}: expected its http or https URL after its key")

@@ -22,6 +22,7 @@ NOWHERE = {
 }
 
 
+# implements: REQ-DEP-017
 def nowhere(manifests: str) -> list[str]:
     """`what: the text`, once for each; empty where every word leads somewhere."""
     found = [f"{what}: {each.strip()}" for what, form in NOWHERE.items() for each in form.findall(manifests)]

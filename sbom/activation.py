@@ -19,6 +19,7 @@ from msgspec import Struct
 from sbom import dsse, statement
 from sbom.errors import EnvelopeInvalid
 from sbom.statement import Release
+from traceability.marks import implements
 
 OWN_PREFIX: Final = "urn:medai-flow:package:"
 PYPI_PREFIX: Final = "pkg:pypi/"
@@ -41,6 +42,7 @@ class Here(Struct, frozen=True, kw_only=True):
     models: Mapping[str, str]
 
 
+@implements("REQ-REL-005")
 def opened(envelope: bytes, trusted: bytes) -> Opened:
     """The release in `envelope`. Raises `EnvelopeInvalid` where no key of the PEM file `trusted` signed it."""
     signed = dsse.open(envelope, public_keys(trusted))
@@ -49,6 +51,7 @@ def opened(envelope: bytes, trusted: bytes) -> Opened:
     )
 
 
+@implements("REQ-REL-005")
 def public_keys(pem: bytes) -> tuple[Ed25519PublicKey, ...]:
     """The Ed25519 public keys of a PEM file, one after the other. Raises `EnvelopeInvalid` for anything else in it."""
     try:
@@ -60,6 +63,7 @@ def public_keys(pem: bytes) -> tuple[Ed25519PublicKey, ...]:
     return tuple(key for key in keys if isinstance(key, Ed25519PublicKey))
 
 
+@implements("REQ-REL-005")
 def differences(release: Release, here: Here) -> Iterator[str]:
     """A sentence for each distribution, package of ours or served model that is not as the release binds it."""
     yield from _of_packages(bound_packages(release), here.distributions)

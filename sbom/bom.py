@@ -9,11 +9,13 @@ Pure.
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
+from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from msgspec import Struct
 
 from sbom.components import UNKNOWN, Component
+from traceability.marks import implements
 
 SpecVersion = Literal["1.6", "1.7"]
 ROOT: Final = "urn:medai-flow:product"
@@ -45,6 +47,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     """Sentences: what this document does not account for."""
 
 
+@implements("REQ-SBM-001")
 def assemble(product: Product, parts: Parts, *, spec_version: SpecVersion = "1.6") -> dict[str, Any]:
     """The document. Components and edges are in order of their refs."""
     components = sorted(parts.components, key=lambda each: str(each["bom-ref"]))
@@ -66,6 +69,7 @@ def assemble(product: Product, parts: Parts, *, spec_version: SpecVersion = "1.6
     return {**document, "serialNumber": f"urn:uuid:{serial}"}
 
 
+@implements("REQ-SBM-001")
 def encode(document: Mapping[str, Any]) -> bytes:
     """The one spelling of `document`."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
@@ -78,6 +82,7 @@ def _metadata(product: Product, parts: Parts) -> dict[str, Any]:
         "name": product.name,
         "version": product.version,
         "description": product.description,
+        "purl": f"pkg:generic/{product.name}@{quote(product.version)}",
         "properties": [
             {"name": UNKNOWN, "value": "licence"},
             {"name": "medai:licence", "value": "not chosen"},
@@ -105,7 +110,10 @@ def _compositions(components: Sequence[Component], parts: Parts) -> list[dict[st
     """Whose dependencies are all listed, and whose are not known: native code may hold more than its file's name."""
     complete = sorted(set(parts.complete))
     others = sorted({str(each["bom-ref"]) for each in components} - set(complete))
-    made = [{"aggregate": "incomplete", "assemblies": [ROOT]}] if parts.unknowns else []
+    if parts.unknowns:
+        made: list[dict[str, Any]] = [{"aggregate": "incomplete", "assemblies": [ROOT], "dependencies": [ROOT]}]
+    else:
+        made = [{"aggregate": "complete", "assemblies": [ROOT], "dependencies": [ROOT]}]
     if complete:
         made.append({"aggregate": "complete", "dependencies": complete})
     if others:

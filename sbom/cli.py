@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
-from sbom import bom, collect, components, schema, standards
-from sbom.errors import DocumentInvalid, SbomError
+from sbom import bom, collect, components, fields, schema, standards
+from sbom.errors import SbomError
 from sbom.standards import STANDARDS, Verdict
+from traceability.marks import implements
 
 EXIT_FINDINGS: Final = 1
 EXIT_USAGE: Final = 2
@@ -58,6 +59,7 @@ def build(arguments: Sequence[str]) -> int:
     return 0
 
 
+@implements("REQ-SBM-009")
 def check(arguments: Sequence[str]) -> int:
     """Judge any CycloneDX 1.4 to 1.7 file: for each standard, a verdict, a score, and which fields are missing."""
     parser = argparse.ArgumentParser(prog="medai sbom check", description="judge a CycloneDX document by the standards")
@@ -66,9 +68,9 @@ def check(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write every verdict to this file")
     given = parser.parse_args(arguments)
     try:
-        document = standards.Document(schema.require_valid(_bytes(given.file), strict=False))
+        document = fields.Document(schema.read(given.file))
     except SbomError as error:
-        sys.stderr.write(f"medai: {error.code}: {given.file}: {error}\n")
+        sys.stderr.write(f"medai: {error.code}: {error}\n")
         return EXIT_USAGE
     verdicts = [standards.judge(STANDARDS[name], document) for name in given.standard or STANDARDS]
     if given.json is not None:
@@ -83,13 +85,6 @@ def _show(verdict: Verdict) -> None:
     word = "complete" if verdict.passed else "incomplete"
     print(f"{verdict.standard}: {word}, {verdict.score_ppm / 10_000:.1f} % of {verdict.asked} fields")
     for field, count in Counter(each.field for each in verdict.missing).most_common():
-        names = [each.component or "the document" for each in verdict.missing if each.field == field]
+        names = [schema.plain(each.component or "the document") for each in verdict.missing if each.field == field]
         more = f" and {count - SHOWN} more" if count > SHOWN else ""
         print(f"  {field}: {', '.join(names[:SHOWN])}{more}")
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DocumentInvalid(f"cannot be read: {error.strerror}") from error

@@ -5,18 +5,18 @@ Exit codes: 0 nothing stands against it, or nothing changed; 1 something does; 2
 
 import argparse
 import datetime as dt
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from sbom import bom, difference, policy, report, schema, vex
+from sbom import bom, difference, exchange, looking, policy, report, schema
 from sbom.difference import Difference
 from sbom.errors import DocumentInvalid, SbomError
+from traceability.marks import implements
 
 EXIT_FOUND: Final = 1
 EXIT_USAGE: Final = 2
@@ -25,6 +25,7 @@ _SIGNS: Final = {
 }  # fmt: skip
 
 
+@implements("REQ-SBM-009")
 def judge(arguments: Sequence[str]) -> int:
     """Hold what ships to the policy."""
     parser = argparse.ArgumentParser(prog="medai sbom policy", description="hold what ships to the policy")
@@ -39,8 +40,8 @@ def judge(arguments: Sequence[str]) -> int:
 
     def work() -> int:
         rules = policy.parse(given.policy.read_text("utf-8"))
-        components = policy.required(_document(given.file))
-        before = policy.required(_document(given.before)) if given.before else ()
+        components = policy.required(schema.read(given.file))
+        before = policy.required(schema.read(given.before)) if given.before else ()
         today = given.today or dt.datetime.now(dt.UTC).date()
         breaches = policy.judge(rules, components, today=today, before=before)
         _write(given.json, breaches)
@@ -48,12 +49,13 @@ def judge(arguments: Sequence[str]) -> int:
         print(f"{len(components)} components: {failing} against the policy, {len(breaches) - failing} waived or told")
         for each in breaches:
             word = "FAILS" if each.fails else f"waived by {each.waived}" if each.waived else "note"
-            print(f"  {word}: {each.rule}: {each.component}: {each.message}")
+            print(f"  {word}: {each.rule}: {schema.plain(f'{each.component}: {each.message}')}")
         return EXIT_FOUND if failing else 0
 
     return _run(work)
 
 
+@implements("REQ-SBM-009")
 def diff(arguments: Sequence[str]) -> int:
     """What changed between two documents of any origin."""
     parser = argparse.ArgumentParser(prog="medai sbom diff", description="what changed between two documents")
@@ -63,18 +65,19 @@ def diff(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> int:
-        changes = difference.diff(_document(given.old), _document(given.new))
+        changes = difference.diff(schema.read(given.old), schema.read(given.new))
         _write(given.json, changes)
         counted = ", ".join(f"{count} {change}" for change, count in sorted(Counter(c.change for c in changes).items()))
         print(counted or "nothing changed")
         for each in changes:
-            print(f"  {_line(each)}")
+            print(f"  {schema.plain(_line(each))}")
         return EXIT_FOUND if changes else 0
 
     return _run(work)
 
 
-def exchange(arguments: Sequence[str]) -> int:
+@implements("REQ-SBM-009")
+def vex(arguments: Sequence[str]) -> int:
     """Write what was decided as CycloneDX VEX or OpenVEX; show what others say as proposals."""
     parser = argparse.ArgumentParser(prog="medai sbom vex", description="exchange decisions about vulnerabilities")
     chosen = parser.add_subparsers(dest="what", required=True, metavar="export|import")
@@ -86,21 +89,25 @@ def exchange(arguments: Sequence[str]) -> int:
     out.add_argument("-o", "--output", type=Path, required=True)
     into = chosen.add_parser("import", help="show what another says, as proposals for two of us to sign")
     into.add_argument("file", type=Path)
+    into.add_argument(
+        "--sbom", type=Path, help="write them as statements for sbom/vex.toml, of what this document lists"
+    )
+    into.add_argument("--today", type=dt.date.fromisoformat, help="the day of the proposals (default: today, UTC)")
     given = parser.parse_args(arguments)
-    return _run(lambda: _export(given, parser) if given.what == "export" else _import(given.file))
+    return _run(lambda: _export(given, parser) if given.what == "export" else _import(given))
 
 
 def _export(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    told, document = report.decode(given.report.read_bytes()), _document(given.sbom)
+    told, document = report.decode(given.report.read_bytes()), schema.read(given.sbom)
     if told.sbom != document.get("serialNumber", ""):
         raise DocumentInvalid(f"vex: the report is of {told.sbom or 'no document'}, not of {given.sbom}")
     if given.format == "openvex" and not given.author:
         parser.error("OpenVEX names its author: give --author")
     timestamp = f"{told.today.isoformat()}T00:00:00Z"
     made = (
-        vex.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp)
+        exchange.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp)
         if given.format == "cyclonedx"
-        else vex.openvex(told.findings, author=given.author, identifier=f"{told.sbom}#vex", timestamp=timestamp)
+        else exchange.openvex(told.findings, author=given.author, identifier=f"{told.sbom}#vex", timestamp=timestamp)
     )
     encoded = bom.encode(made)
     if given.format == "cyclonedx":
@@ -111,24 +118,27 @@ def _export(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
-def _import(file: Path) -> int:
-    try:
-        told = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DocumentInvalid(f"vex: {file}: not JSON") from error
+def _import(given: argparse.Namespace) -> int:
+    told = schema.decode(given.file.read_bytes())
     if not isinstance(told, dict):
-        raise DocumentInvalid(f"vex: {file}: neither OpenVEX nor CycloneDX")
-    for each in vex.imported(told):
-        why = f" ({each.justification})" if each.justification else ""
-        print(f"{each.vulnerability}  {each.component}  {each.state}{why}\n  {each.source}: {each.detail}")
+        raise DocumentInvalid(f"vex: {given.file}: neither OpenVEX nor CycloneDX")
+    said = exchange.imported(told)
+    if given.sbom is None:
+        for each in said:
+            why = f" ({each.justification})" if each.justification else ""
+            print(schema.plain(f"{each.vulnerability}  {each.component}  {each.state}{why}"))
+            print(schema.plain(f"  {each.source}: {each.detail}"))
+        return 0
+    document = schema.read(given.sbom)
+    digests, release = looking.hashes(document), looking.release(document)
+    ours = [each for each in said if each.component in digests]
+    print(
+        f"# {len(ours)} of {len(said)} are about what {given.sbom.name} lists. Two people decide: author and approver."
+    )
+    for each in ours:
+        today = given.today or dt.datetime.now(dt.UTC).date()
+        print(exchange.proposal(each, sha256=digests[each.component], release=release, today=today) + "\n")
     return 0
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        return schema.require_valid(path.read_bytes(), strict=False)
-    except DocumentInvalid as error:
-        raise DocumentInvalid(f"{path}: {error}") from error
 
 
 def _line(change: Difference) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from sbom import dsse, releasing, statement
+from sbom import dsse, following, releasing, statement
 from sbom.errors import SbomError
 from sbom.releasing import Sources
 from sbom.statement import Approval, Release
@@ -85,6 +85,10 @@ def verify(arguments: Sequence[str]) -> int:
         print(f"release {digest}\nsigned by {', '.join(opened.signed_by)}")
         for each in different:
             print(f"  {each}")
+        for name in releasing.uncompared(release, _given(given)):
+            print(f"not compared: {name} (give it with --wheel or --image)")
+        if not given.installed:
+            print("not compared: what is installed (--installed)")
         keys = releasing.public_keys(given.approvers) if given.approvers else ()
         approved = releasing.approvals([each.read_bytes() for each in given.approval], keys, digest)
         for one in approved:
@@ -106,6 +110,7 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument("digest", help="the `release` of a record")
     parser.add_argument("--releases", type=Path, nargs="+", required=True, help="release.dsse.json files to look in")
     parser.add_argument("--trusted", type=Path, help="public keys of builders, PEM; without, nothing is verified")
+    parser.add_argument("--evidence", type=Path, help="where its evidence lies (default: beside the release)")
     given = parser.parse_args(arguments)
 
     def work() -> int:
@@ -114,7 +119,10 @@ def show(arguments: Sequence[str]) -> int:
             payload = dsse.unverified(envelope)
             if statement.digest(payload) == given.digest:
                 signed = dsse.open(envelope, releasing.public_keys(given.trusted)).signed_by if given.trusted else ()
-                _show(statement.decode(payload), given.digest, signed)
+                release = statement.decode(payload)
+                _show(release, given.digest, signed)
+                for line in following.thread(release, given.evidence or path.parent):
+                    print(line)
                 return 0
         sys.stderr.write(f"medai: not_found: none of {len(given.releases)} releases is {given.digest}\n")
         return EXIT_DIFFERENT

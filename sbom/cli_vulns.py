@@ -13,12 +13,14 @@ from typing import Final
 from sbom import feeds, looking, report, schema
 from sbom.errors import FeedUnusable, SbomError
 from sbom.report import Report
+from traceability.marks import implements
 
 EXIT_OPEN: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNCHECKED: Final = 3
 
 
+@implements("REQ-SBM-009")
 def vulns(arguments: Sequence[str]) -> int:
     """Look every shipped Python package up; fail closed."""
     parser = argparse.ArgumentParser(prog="medai sbom vulns", description="known vulnerabilities of what ships")
@@ -28,7 +30,7 @@ def vulns(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the report to this file")
     given = parser.parse_args(arguments)
     try:
-        document = schema.require_valid(given.sbom.read_bytes(), strict=False)
+        document = schema.read(given.sbom)
         made = looking.look_up(given, document, given.today or dt.datetime.now(dt.UTC).date())
     except (SbomError, OSError, UnicodeDecodeError) as error:
         sys.stderr.write(f"medai: {getattr(error, 'code', 'unusable')}: {error}\n")
@@ -66,6 +68,9 @@ def bundle(arguments: Sequence[str]) -> int:
 def _show(made: Report) -> None:
     used = ", ".join(f"{each.name} of {each.date.isoformat()} ({each.records})" for each in made.feeds)
     print(f"{made.audited} components looked up in {used}: {len(made.findings)} found, {made.open} open")
+    if made.unaudited:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in made.unaudited.items())
+        print(f"not looked up, so nothing is known of them: {kinds}")
     for each in made.findings:
         finding = each.finding
         marks = [
@@ -75,5 +80,6 @@ def _show(made: Report) -> None:
         ]
         state = f"closed: {each.closed_by.state}" if each.closed_by else f"OPEN: {each.why_open}"
         fixed = f"; fixed in {', '.join(finding.fixed_in)}" if finding.fixed_in else ""
-        print(f"  {finding.id} {finding.name} {finding.version} {' '.join(marks)}{fixed}")
-        print(f"    {finding.summary}\n    {state}")
+        named = f"{finding.id} {finding.name} {finding.version} {' '.join(marks)}{fixed}"
+        for indent, line in (("  ", named), ("    ", finding.summary), ("    ", state)):
+            print(f"{indent}{schema.plain(line)}")

@@ -24,6 +24,7 @@ from sbom import installed as installed_digests
 from sbom.components import Component
 from sbom.errors import DocumentInvalid
 from sbom.found import Distribution, Installed
+from traceability.marks import implements
 
 LOCKS: Final = ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock")
 """From what ships to what only tests: the first that pins a distribution decides its scope."""
@@ -56,6 +57,7 @@ class Pieces(Struct, kw_only=True):
     unknowns: list[str]
 
 
+@implements("REQ-SBM-001")
 def gather(places: Places) -> tuple[bom.Product, bom.Parts]:
     """Everything. Raises `DocumentInvalid` naming the file that cannot be read."""
     project = tomllib.loads((places.project / "pyproject.toml").read_text("utf-8"))
@@ -231,6 +233,7 @@ def _supported(project: Path, pieces: Pieces) -> None:
     pieces.components = [components.supported(each, said.level, said.end) if said else each for each, said in known]
 
 
+@implements("REQ-SBM-002")
 def debian_packages(root: Path, pieces: Pieces) -> None:
     """The packages of an unpacked image, and who needs whom. Raises `DocumentInvalid` where its notes are not there."""
     stanzas = {

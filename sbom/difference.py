@@ -12,12 +12,14 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
-from sbom.standards import Element
+from sbom.fields import Element
+from traceability.marks import implements
 
 Change = Literal[
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
-    "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
+    "hash", "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
 ]  # fmt: skip
+BUNDLED: Final = "medai:bundled-in"
 _OPPOSITE: Final[dict[str, Change]] = {
     "added": "removed",
     "removed": "added",
@@ -38,6 +40,7 @@ class Difference(Struct, frozen=True, kw_only=True, order=True):
     new: str | None = None
 
 
+@implements("REQ-SBM-008")
 def diff(old: Element, new: Element) -> tuple[Difference, ...]:
     """From `old` to `new`: `diff(a, a)` is empty, and `diff(b, a)` is `diff(a, b)` with everything the other way."""
     before, after = _identities(old), _identities(new)
@@ -87,11 +90,7 @@ def _changes(identity: str, was: Element, now: Element) -> list[Difference]:
     if versions[0] != versions[1]:
         found.append(_difference(identity, _direction(*versions), "", *versions))
     else:
-        found += [
-            _difference(identity, "same_version_other_hash", algorithm, hashes[0], hashes[1])
-            for algorithm in _hashes(was).keys() & _hashes(now).keys()
-            if (hashes := (_hashes(was)[algorithm], _hashes(now)[algorithm]))[0] != hashes[1]
-        ]
+        found += _of_hashes(identity, _hashes(was), _hashes(now))
     for change, old, new in (
         ("licence", _licence(was), _licence(now)),
         ("supplier", _supplier(was), _supplier(now)),
@@ -106,6 +105,18 @@ def _changes(identity: str, was: Element, now: Element) -> list[Difference]:
         if metrics[0].get(name) != metrics[1].get(name)
     ]
     return found
+
+
+def _of_hashes(identity: str, was: Mapping[str, str], now: Mapping[str, str]) -> list[Difference]:
+    """Under one version: another file; or digests that no algorithm makes comparable, so that nobody knows."""
+    if not was.keys() & now.keys():
+        names = [", ".join(sorted(each)) or None for each in (was, now)]
+        return [_difference(identity, "hash", "", *names)] if names[0] != names[1] else []
+    return [
+        _difference(identity, "same_version_other_hash", algorithm, was[algorithm], now[algorithm])
+        for algorithm in was.keys() & now.keys()
+        if was[algorithm] != now[algorithm]
+    ]
 
 
 def _direction(old: str | None, new: str | None) -> Change:
@@ -123,6 +134,9 @@ def _identities(document: Element) -> dict[str, Element]:
     for each in _all(document.get("components", ())):
         grouped.setdefault(_identity(each), []).append(each)
     made = {}
+    product = document.get("metadata", {}).get("component")
+    if product is not None:
+        grouped[f"product:{_said(product, 'name')}"] = [product]
     for identity, group in grouped.items():
         ordered = sorted(group, key=lambda each: (_order(_said(each, "version")), _ref(each)))
         for nth, each in enumerate(ordered, start=1):
@@ -139,7 +153,7 @@ def _identity(component: Element) -> str:
         name = head.rsplit("@", 1)[0] if "@" in head.rsplit("/", 1)[-1] else head
         return f"{name}?{kept}" if kept else name
     inside = next(
-        (each["value"] for each in component.get("properties", ()) if each.get("name") == "medai:bundled-in"), ""
+        (str(each.get("value", "")) for each in component.get("properties", ()) if each.get("name") == BUNDLED), ""
     )
     group = _said(component, "group") or inside.split("@")[0]
     return f"{component.get('type', 'component')}:{f'{group}/' if group else ''}{component.get('name', '')}"

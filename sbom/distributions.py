@@ -17,11 +17,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from sbom.errors import DocumentInvalid
 from sbom.found import Distribution, Installed, LicenceFile
 from sbom.lockfile import normalise
+from traceability.marks import implements
 
 REPORTS: Final = "install-reports"
 """The folder of pip's reports inside an environment: one a run, in the order of their names."""
 
 
+@implements("REQ-SBM-001")
 def environment(site: Path) -> tuple[Distribution, ...]:
     """Every distribution under the site-packages folder `site`, by normalised name. Raises `DocumentInvalid`."""
     if not site.is_dir():
@@ -31,6 +33,7 @@ def environment(site: Path) -> tuple[Distribution, ...]:
     return tuple(_read(name, one, site, extras.get(name, set()), found.keys()) for name, one in sorted(found.items()))
 
 
+@implements("REQ-SBM-001")
 def reports(folder: Path) -> dict[str, Installed]:
     """What pip's reports in `folder` say was installed, by normalised name; a later report counts."""
     known: dict[str, Installed] = {}

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
 
 from sbom.errors import EnvelopeInvalid
+from traceability.marks import implements
 
 IN_TOTO: Final = "application/vnd.in-toto+json"
 """The payload type of an in-toto Statement."""
@@ -47,16 +48,19 @@ class Opened(Struct, frozen=True, kw_only=True):
     signed_by: tuple[str, ...]
 
 
+@implements("REQ-REL-002")
 def key_id(key: Ed25519PublicKey) -> str:
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
+@implements("REQ-REL-002")
 def encoded(payload_type: str, payload: bytes) -> bytes:
     """PAE: what a signature is over."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
+@implements("REQ-REL-002")
 def sign(payload: bytes, payload_type: str, keys: Sequence[Ed25519PrivateKey]) -> bytes:
     """The envelope of `payload`, as JSON that is the same each time: Ed25519 is deterministic (RFC 8032)."""
     if not keys:
@@ -70,6 +74,7 @@ def sign(payload: bytes, payload_type: str, keys: Sequence[Ed25519PrivateKey]) -
     return msgspec.json.format(msgspec.json.encode(made, order="sorted"), indent=2) + b"\n"
 
 
+@implements("REQ-REL-002")
 def open(envelope: bytes, keys: Sequence[Ed25519PublicKey], payload_type: str = IN_TOTO) -> Opened:  # noqa: A001  # read as dsse.open
     """The payload of `envelope`, signed by at least one of `keys`. Raises `EnvelopeInvalid` otherwise."""
     if len(envelope) > MAX_BYTES:

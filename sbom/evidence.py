@@ -27,6 +27,8 @@ from sbom import (
     collect,
     difference,
     dsse,
+    exchange,
+    fields,
     gate,
     installed,
     page,
@@ -36,7 +38,6 @@ from sbom import (
     schema,
     standards,
     statement,
-    vex,
 )
 from sbom.difference import Difference
 from sbom.errors import DocumentInvalid
@@ -89,7 +90,7 @@ def document(places: collect.Places, folder: Path) -> dict[str, Any]:
     made = schema.require_valid(encoded, strict=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SBOM).write_bytes(encoded)
-    judged = standards.Document(made)
+    judged = fields.Document(made)
     _write(folder / CHECK, [standards.judge(each, judged) for each in STANDARDS.values()])
     return made
 
@@ -98,7 +99,7 @@ def decisions(told: Report, folder: Path) -> None:
     """Writes the look-up's report, and what was decided as CycloneDX VEX."""
     (folder / VULNERABILITIES).write_bytes(report.encode(told))
     timestamp = f"{told.today.isoformat()}T00:00:00Z"
-    encoded = bom.encode(vex.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp))
+    encoded = bom.encode(exchange.cyclonedx(told.findings, serial=told.sbom, timestamp=timestamp))
     schema.require_valid(encoded, strict=True)
     (folder / VEX).write_bytes(encoded)
 
@@ -107,10 +108,10 @@ def compare(made: dict[str, Any], before: Path | None, folder: Path) -> None:
     """Writes what changed since the document `before`, vulnerabilities included where its VEX is beside it."""
     compared = Compared(compared_with=None, changes=())
     if before is not None:
-        old = _document(before)
+        old = schema.read(before)
         if (before.parent / VEX).is_file():
-            old = {**old, "vulnerabilities": _document(before.parent / VEX).get("vulnerabilities", [])}
-            made = {**made, "vulnerabilities": _document(folder / VEX).get("vulnerabilities", [])}
+            old = {**old, "vulnerabilities": schema.read(before.parent / VEX).get("vulnerabilities", [])}
+            made = {**made, "vulnerabilities": schema.read(folder / VEX).get("vulnerabilities", [])}
         compared = Compared(
             compared_with=str(old.get("serialNumber", "no serial number")), changes=difference.diff(old, made)
         )
@@ -147,9 +148,9 @@ def show(view: View) -> Gate:
     signed_by = dsse.open(envelope, trusted).signed_by if trusted else ()
     envelopes = [path.read_bytes() for path in sorted((folder / releasing.APPROVALS).glob("*.dsse.json"))]
     approved = releasing.approvals(envelopes, view.approvers, digest) if view.approvers else ()
-    made = schema.require_valid((folder / SBOM).read_bytes(), strict=False)
+    made = schema.read(folder / SBOM)
     rules = policy.parse((view.project / collect.POLICY).read_text("utf-8"))
-    before = policy.required(_document(view.before)) if view.before else ()
+    before = policy.required(schema.read(view.before)) if view.before else ()
     told = report.decode((folder / VULNERABILITIES).read_bytes())
     verdicts = _decoded(folder / CHECK, list[Verdict])
     compared = _decoded(folder / DIFF, Compared)
@@ -160,6 +161,7 @@ def show(view: View) -> Gate:
             report=told,
             breaches=breaches,
             verdicts=verdicts,
+            today=view.today,
             altered=tuple(installed.altered(view.site)),
             trace=trace,
             signed_by=signed_by,
@@ -227,10 +229,6 @@ def _trace(path: Path) -> dict[str, Any] | None:
     if not all(isinstance(count, int) for count in counts):
         raise DocumentInvalid(f"{path}: a traceability matrix counts in integers")
     return told
-
-
-def _document(path: Path) -> dict[str, Any]:
-    return schema.require_valid(path.read_bytes(), strict=False)
 
 
 def _decoded(path: Path, kind: Any) -> Any:

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,17 +24,22 @@ import yaml
 from msgspec import Struct
 
 from sbom.errors import DocumentInvalid, FeedUnusable
+from sbom.fields import walk
 from sbom.lockfile import normalise
-from sbom.standards import walk
 from sbom.vulnerabilities import Audited, Feed, Feeds, Finding
+from traceability.marks import implements
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "medai.vulnerability-bundle/1"
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+MAX_EPSS_BYTES: Final = 256 * 1024 * 1024
 MAX_BYTES: Final = 4 * 1024 * 1024 * 1024
 """Of all records of a source together, unpacked."""
 MAX_RECORDS: Final = 2_000_000
+MAX_LAG_DAYS: Final = 7
+"""Advisories for Python come every week: a bundle whose newest is older than its day by more was not fetched then."""
 TIMEOUT_S: Final = 600
+PYPI: Final = "pkg:pypi/"
 _OURS: Final = ("kev.json", "epss.csv", MANIFEST)
 
 
@@ -44,6 +51,7 @@ class Advisories(Struct, frozen=True, kw_only=True):
     feeds: tuple[Feed, ...]
 
 
+@implements("REQ-SBM-004")
 def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     """The records of a folder, a zip, or a bundle. Raises `FeedUnusable` for what cannot be relied on."""
     files = _read(source)
@@ -51,11 +59,15 @@ def offline(source: Path, *, kev: Path | None, epss: Path | None) -> Advisories:
     records = tuple(_record(name, text) for name, text in sorted(files.items()) if name.rsplit("/", 1)[-1] not in _OURS)
     if not records:
         raise FeedUnusable(f"{source.name}: no advisory in it; none found in nothing means nothing")
-    newest = dated or max(_day(str(each.get("modified", "")), source.name) for each in records)
+    newest = max(_day(str(each.get("modified", "")), source.name) for each in records)
+    if dated is not None and (dated - newest).days > MAX_LAG_DAYS:
+        raise FeedUnusable(
+            f"{source.name}: it says {dated.isoformat()}, and no record in it is newer than {newest.isoformat()}"
+        )
     opinions, used = _opinions(
         kev.read_bytes() if kev else files.get("kev.json"), epss.read_bytes() if epss else files.get("epss.csv")
     )
-    feeds = (Feed(name="osv", date=newest, records=len(records)), *used)
+    feeds = (Feed(name="osv", date=dated or newest, records=len(records)), *used)
     return Advisories(records=records, opinions=opinions, feeds=feeds)
 
 
@@ -77,6 +89,7 @@ def _opinions(kev: bytes | None, epss: bytes | None) -> tuple[Feeds, tuple[Feed,
     return Feeds(exploited=exploited, epss_ppm=probabilities), tuple(used)
 
 
+@implements("REQ-SBM-004")
 def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> None:
     """Raises `FeedUnusable` naming the first feed that is too old, or of a day that is yet to come."""
     for each in feeds:
@@ -89,6 +102,7 @@ def require_fresh(feeds: Sequence[Feed], today: dt.date, max_age_days: int) -> N
             raise FeedUnusable(f"{each.name}: of {each.date.isoformat()}, which is yet to come")
 
 
+@implements("REQ-SBM-004")
 def bundle(target: Path, source: Path, *, kev: Path | None, epss: Path | None, date: dt.date) -> int:
     """Write a zip that carries everything to a site without a network; the same input gives the same bytes."""
     files = {f"osv/{name}": text for name, text in _read(source).items()}
@@ -96,7 +110,7 @@ def bundle(target: Path, source: Path, *, kev: Path | None, epss: Path | None, d
         files["kev.json"] = kev.read_bytes()
     if epss:
         text = epss.read_bytes()
-        files["epss.csv"] = gzip.decompress(text) if epss.suffix == ".gz" else text
+        files["epss.csv"] = _unpacked(text)
     digests = {name: sha256(text).hexdigest() for name, text in sorted(files.items())}
     files[MANIFEST] = json.dumps({"format": FORMAT, "date": date.isoformat(), "sha256": digests}, indent=2).encode()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -183,13 +197,20 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             for entry in archive.infolist():
                 if entry.filename.endswith((".json", ".yaml", ".csv")):
                     yield entry.filename, _bounded(entry.filename, entry.file_size, lambda e=entry: archive.read(e))
-    except (OSError, zipfile.BadZipFile) as error:
-        raise FeedUnusable(f"{source.name}: neither a folder nor a zip that can be read") from error
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as error:  # RuntimeError: encrypted, unknown
+        raise FeedUnusable(f"{source.name}: neither a folder nor a zip that can be read: {error}") from error
 
 
 def _bounded(name: str, size: int, read: Any) -> bytes:
-    if size > MAX_RECORD_BYTES and not name.endswith("epss.csv"):
-        raise FeedUnusable(f"{name}: {size} bytes, at most {MAX_RECORD_BYTES}")
+    most = MAX_EPSS_BYTES if name == "epss.csv" else MAX_RECORD_BYTES
+    if size > most:
+        raise FeedUnusable(f"{name}: {size} bytes, at most {most}")
     content: bytes = read()
     return content
 
@@ -240,15 +261,27 @@ def _kev(text: bytes) -> tuple[frozenset[str], dt.date]:
 
 def _epss(text: bytes) -> tuple[dict[str, int], dt.date]:
     """FIRST's CSV: a comment with `score_date`, then cve,epss,percentile."""
-    if text[:2] == b"\x1f\x8b":
-        text = gzip.decompress(text)
     try:
-        comment, _, rest = text.decode("utf-8").partition("\n")
+        comment, _, rest = _unpacked(text).decode("utf-8").partition("\n")
         day = comment.partition("score_date:")[2].partition(",")[0]
         rows = csv.DictReader(io.StringIO(rest))
         return {row["cve"]: round(float(row["epss"]) * 1_000_000) for row in rows}, _day(day, "epss")
     except (ValueError, KeyError, TypeError) as error:
         raise FeedUnusable("epss: not FIRST's CSV with its score_date") from error
+
+
+def _unpacked(text: bytes) -> bytes:
+    """What gzip packed, as long as it is not too much; anything else as it is."""
+    if text[:2] != b"\x1f\x8b":
+        return text
+    try:
+        with gzip.open(io.BytesIO(text)) as packed:
+            content = packed.read(MAX_EPSS_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FeedUnusable("epss: not gzip that can be unpacked") from error
+    if len(content) > MAX_EPSS_BYTES:
+        raise FeedUnusable(f"epss: more than {MAX_EPSS_BYTES} bytes unpacked")
+    return content
 
 
 def _day(text: str, what: str) -> dt.date:
@@ -258,13 +291,24 @@ def _day(text: str, what: str) -> dt.date:
         raise FeedUnusable(f"{what}: it does not say how old it is") from error
 
 
+def unaudited(document: Mapping[str, Any]) -> dict[str, int]:
+    """How many components that ship are not looked up, by the type of their package URL: nothing is known of them."""
+    kinds = Counter(
+        str(each.get("purl") or each.get("type")).removeprefix("pkg:").partition("/")[0]
+        for each in _shipped(document)
+        if not str(each.get("purl", "")).startswith(PYPI)
+    )
+    return dict(sorted(kinds.items()))
+
+
+def _shipped(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in walk(document.get("components", ())) if each.get("scope", "required") != "excluded"]
+
+
+@implements("REQ-SBM-004")
 def audited(document: Mapping[str, Any]) -> tuple[Audited, ...]:
     """The Python components of a bill of materials that ship. Raises where there is none, or one has no version."""
-    listed = [
-        each
-        for each in walk(document.get("components", ()))
-        if str(each.get("purl", "")).startswith("pkg:pypi/") and each.get("scope", "required") != "excluded"
-    ]
+    listed = [each for each in _shipped(document) if str(each.get("purl", "")).startswith(PYPI)]
     if not listed:
         raise DocumentInvalid("the bill of materials lists no Python package that ships: nothing would be audited")
     nameless = [str(each["purl"]) for each in listed if not each.get("version")]

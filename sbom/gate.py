@@ -6,6 +6,7 @@ approval is a person's: the gate never gives one.
 Pure.
 """
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -15,10 +16,14 @@ from msgspec import Struct
 from sbom.policy import Breach
 from sbom.report import Report
 from sbom.standards import Verdict
+from sbom.vex import overdue
+from traceability.marks import implements
 
 Weight = Literal["stands_against", "to_know"]
 Decision = Literal["blocked", "not_approved", "approved"]
 NAMED: Final = 3
+MAX_LOOKUP_AGE_DAYS: Final = 7
+"""As old as a feed may be at most when it is looked in."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -35,6 +40,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     report: Report
     breaches: Sequence[Breach]
     verdicts: Sequence[Verdict]
+    today: dt.date
     altered: Sequence[str]
     """Installed files that are not those of their wheels."""
     trace: Mapping[str, Any] | None
@@ -45,6 +51,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     approvals_needed: int = 1
 
 
+@implements("REQ-REL-003")
 class Gate(Struct, frozen=True, kw_only=True):
     """The verdict: `blocked` while anything stands against it; else it is for people to approve."""
 
@@ -56,10 +63,11 @@ class Gate(Struct, frozen=True, kw_only=True):
         return tuple(each for each in self.findings if each.weight == "stands_against")
 
 
+@implements("REQ-REL-003")
 def judge(evidence: Evidence) -> Gate:
     """What stands against the release first, then what there is to know."""
     found = [
-        *_vulnerabilities(evidence.report),
+        *_vulnerabilities(evidence.report, evidence.today),
         *_policy(evidence.breaches),
         *_altered(evidence.altered),
         *_trace(evidence.trace),
@@ -73,16 +81,31 @@ def judge(evidence: Evidence) -> Gate:
     return Gate(decision="approved" if enough else "not_approved", findings=ordered)
 
 
-def _vulnerabilities(report: Report) -> list[Finding]:
+def _vulnerabilities(report: Report, today: dt.date) -> list[Finding]:
+    """What was found, held to the day of the decision: a look-up gets old, and a decision may have ended since."""
     section = "vulnerabilities"
     if not report.checked:
         return [_against(section, f"Vulnerabilities were not checked: {report.why_not}")]
-    exploited = sum(each.finding.exploited and each.closed_by is None for each in report.findings)
     found = []
+    age = (today - report.today).days
+    if age > MAX_LOOKUP_AGE_DAYS:
+        found.append(_against(section, f"Vulnerabilities were looked up {age} days ago; look them up anew"))
+    ended = [each for each in report.findings if each.closed_by is not None and overdue(each.closed_by, today)]
+    if ended:
+        names = ", ".join(each.finding.id for each in ended[:NAMED])
+        found.append(_against(section, f"{_count(len(ended), 'decision', 'decisions')} ended since: {names}"))
+    if report.unaudited:
+        others = ", ".join(f"{count} {kind}" for kind, count in report.unaudited.items())
+        found.append(
+            _known(
+                section, f"{sum(report.unaudited.values())} components were not looked up, no feed knows them: {others}"
+            )
+        )
+    exploited = sum(each.finding.exploited and each.closed_by is None for each in report.findings)
     if report.open:
         known = f", {exploited} of them known to be exploited" if exploited else ""
         found.append(_against(section, f"{_count(report.open, 'vulnerability is', 'vulnerabilities are')} open{known}"))
-    closed = len(report.findings) - report.open
+    closed = len(report.findings) - report.open - len(ended)
     if closed:
         found.append(
             _known(section, f"{_count(closed, 'vulnerability', 'vulnerabilities')} closed by a decision (VEX)")
@@ -140,11 +163,12 @@ def _signature(evidence: Evidence) -> list[Finding]:
 
 
 def _standards(verdicts: Sequence[Verdict]) -> list[Finding]:
-    return [
-        _known("standards", f"{each.standard}: {each.score_ppm / 10_000:.1f} % of its fields are there")
-        for each in verdicts
-        if not each.passed
-    ]
+    lacking = [f"{each.standard} {each.score_ppm / 10_000:.1f} %" for each in verdicts if not each.passed]
+    return (
+        [_known("standards", f"Of the fields that standards ask for there are: {', '.join(lacking)}")]
+        if lacking
+        else []
+    )
 
 
 def _against(section: str, text: str) -> Finding:

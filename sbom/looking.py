@@ -5,7 +5,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from sbom import feeds, lockfile, report, standards, vex, vulnerabilities
+from sbom import feeds, fields, lockfile, report, vex, vulnerabilities
 from sbom.errors import FeedUnusable
 from sbom.report import Report
 from sbom.vulnerabilities import Feed, Finding
@@ -25,20 +25,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def look_up(given: argparse.Namespace, document: dict[str, Any], today: dt.date) -> Report:
     """The report. Where it could not be found out, it says so and why."""
-    release = str((document.get("metadata", {}).get("component") or {}).get("version", ""))
+    named = release(document)
     serial = str(document.get("serialNumber", ""))
     try:
         audited, found, used = _looked_up(given, document, today)
     except FeedUnusable as error:
-        return report.unchecked(str(error), sbom=serial, release=release, today=today)
+        return report.unchecked(str(error), sbom=serial, release=named, today=today)
     statements = vex.parse(given.vex.read_text("utf-8")) if given.vex else ()
-    judged = vex.judge(found, statements, hashes=_hashes(document), release=release, today=today)
+    judged = vex.judge(found, statements, hashes=hashes(document), release=named, today=today)
     return Report(
         checked=True,
         sbom=serial,
-        release=release,
+        release=named,
         today=today,
         audited=audited,
+        unaudited=feeds.unaudited(document),
         feeds=used,
         findings=judged,
         open=sum(each.closed_by is None for each in judged),
@@ -69,10 +70,16 @@ def _looked_up(
     return len(components), vulnerabilities.match(components, told.records, told.opinions), told.feeds
 
 
-def _hashes(document: dict[str, Any]) -> dict[str, str]:
+def release(document: dict[str, Any]) -> str:
+    """The version of the product that `document` is about: what a decision is made for."""
+    return str((document.get("metadata", {}).get("component") or {}).get("version", ""))
+
+
+def hashes(document: dict[str, Any]) -> dict[str, str]:
+    """Each component's SHA-256 by its package URL, where it has both."""
     return {
         each["purl"]: digest["content"]
-        for each in standards.walk(document.get("components", ()))
+        for each in fields.walk(document.get("components", ()))
         if each.get("purl")
         for digest in each.get("hashes", ())
         if digest["alg"] == "SHA-256"

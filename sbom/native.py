@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sbom.found import Distribution, NativeFile
+from traceability.marks import implements
 
 ELF: Final = b"\x7fELF"
 _MODULE = re.compile(r"\.(cpython-\d+[a-z]*-[^.]+|abi3)\.so$").search
@@ -19,6 +20,7 @@ _MODULE = re.compile(r"\.(cpython-\d+[a-z]*-[^.]+|abi3)\.so$").search
 _LIBRARY = re.compile(r"(?P<name>.+?)(?:-[0-9a-f]{8}){0,2}\.so(?:\.(?P<abi>[0-9][0-9.a-z]*))?").fullmatch
 
 
+@implements("REQ-SBM-001")
 def of(distribution: Distribution) -> tuple[NativeFile, ...]:
     """The native files that `distribution` brings and that are no extension modules of its own, by path."""
     return tuple(sorted(_native(distribution), key=lambda each: each.path))

@@ -15,17 +15,19 @@ from msgspec import Struct
 
 from sbom import policy as policies
 from sbom.difference import Difference
+from sbom.fields import Element, named
 from sbom.gate import Gate
 from sbom.policy import Policy
 from sbom.releasing import Approved
 from sbom.report import Report
-from sbom.standards import Element, Verdict, named
+from sbom.standards import Verdict
 from sbom.statement import Release
+from traceability.marks import implements
 
 WORDS: Final = {"blocked": "Do not release", "not_approved": "Not approved yet", "approved": "Approved"}
 CHANGES: Final = (
     "added", "removed", "up", "down", "other_version", "same_version_other_hash", "licence", "supplier", "scope",
-    "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
+    "hash", "depth", "model_metric", "vulnerability_new", "vulnerability_gone",
 )  # fmt: skip
 _UNIT: Final = 1_000_000
 
@@ -49,11 +51,14 @@ class Shown(Struct, frozen=True, kw_only=True):
     today: dt.date
 
 
+@implements("REQ-REL-006")
 def render(shown: Shown) -> str:
     """The page. The same arguments give the same text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     templates = files("sbom").joinpath("templates")
-    environment.filters |= {"percent": _percent, "thousands": lambda count: f"{count:,}"}
+    environment.filters |= {
+        "percent": _percent, "thousands": lambda count: f"{count:,}", "short": lambda ref: ref.removeprefix("pkg:"),
+    }  # fmt: skip
     components = policies.required(shown.document)
     return environment.from_string(templates.joinpath("release.html.j2").read_text("utf-8")).render(
         style=templates.joinpath("release.css").read_text("utf-8"),
@@ -74,9 +79,12 @@ def render(shown: Shown) -> str:
         models=[_model(each) for each in components if each.get("type") == "machine-learning-model"],
         trace=_trace(shown.trace),
         findings=shown.report.findings,
+        severities=_severities(shown.report),
+        checks=_checks(shown.gate),
     )
 
 
+@implements("REQ-REL-006")
 def index(files_there: Sequence[tuple[str, int, str]], digest: str, word: str) -> str:
     """A list of the evidence: (name, bytes, SHA-256) of each file."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -84,6 +92,42 @@ def index(files_there: Sequence[tuple[str, int, str]], digest: str, word: str) -
     return environment.from_string(templates.joinpath("index.html.j2").read_text("utf-8")).render(
         style=templates.joinpath("release.css").read_text("utf-8"), files=files_there, digest=digest, word=word
     )
+
+
+CHECKS: Final = (
+    ("vulnerabilities", "Vulnerabilities"), ("licences", "Licences"), ("support", "Support"),
+    ("policy", "Files and pins"), ("traceability", "Traceability"), ("signatures", "Signature"),
+    ("standards", "Standards"),
+)  # fmt: skip
+SEVERITIES: Final = (("critical", 90), ("high", 70), ("medium", 40), ("low", 1), ("none", 0))
+"""The lowest score of each, in tenths (CVSS v3.1 specification, section 5)."""
+
+
+def _checks(gate: Gate) -> list[dict[str, Any]]:
+    """Everything that was looked at, at a glance: what passed as well."""
+    made = []
+    for section, name in CHECKS:
+        weights = Counter(each.weight for each in gate.findings if each.section == section)
+        state = "against" if weights["stands_against"] else "told" if weights["to_know"] else "clear"
+        count = weights["stands_against"] or weights["to_know"]
+        made.append({"section": section, "name": name, "state": state, "count": count})
+    return made
+
+
+def _severities(report: Report) -> list[dict[str, Any]]:
+    """How many findings there are of each severity, open and closed; bars are in millionths of the longest."""
+    counted: dict[str, list[int]] = {}
+    for each in report.findings:
+        score = each.finding.cvss_tenths
+        name = "not scored" if score is None else next(word for word, least in SEVERITIES if score >= least)
+        counted.setdefault(name, [0, 0])[each.closed_by is not None] += 1
+    most = max((sum(each) for each in counted.values()), default=1)
+    return [
+        {"name": name, "open": counted[name][0], "closed": counted[name][1],
+         "open_width": counted[name][0] * _UNIT // most, "all_width": sum(counted[name]) * _UNIT // most}
+        for name in (*(word for word, _ in SEVERITIES), "not scored")
+        if name in counted
+    ]  # fmt: skip
 
 
 def _percent(ppm: int) -> str:
@@ -112,9 +156,18 @@ def _licences(policy: Policy, components: Sequence[Element]) -> list[dict[str, A
     """How many components have each licence, the denied first; bars are in millionths of the longest."""
     counted: Counter[tuple[str, str]] = Counter()
     for each in components:
-        said = [one["expression"] for one in each.get("licenses", ()) if "expression" in one]
-        counted.update((policies.licence_verdict(policy, text), text) for text in said)
-    order = {"deny": 0, "review": 1, "allow": 2}
+        said = _licence(each)
+        inside = any(one["name"] == "medai:bundled-in" for one in each.get("properties", ()))
+        own = str(each.get("purl", "")).startswith(policies.OWN)
+        if said and all("expression" in one for one in each["licenses"]):
+            counted[(policies.licence_verdict(policy, said), said)] += 1
+        elif said:
+            counted[("named", "by a name only, such as a model's own terms")] += 1
+        else:
+            counted[
+                ("unknown", "our own: not chosen" if own else "not known, inside a wheel" if inside else "not known")
+            ] += 1
+    order = {"deny": 0, "review": 1, "allow": 2, "named": 3, "unknown": 4}
     most = max(counted.values(), default=1)
     ranked = sorted(counted.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))
     return [
@@ -161,6 +214,9 @@ def _changes(changes: Sequence[Difference] | None) -> dict[str, Any]:
 def _model(component: Element) -> dict[str, Any]:
     card = component.get("modelCard", {})
     considerations = card.get("considerations", {})
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for each in card.get("quantitativeAnalysis", {}).get("performanceMetrics", ()):
+        metrics.setdefault(each.get("slice", ""), []).append(_metric(each))
     return {
         "name": named(component),
         "title": component.get("description", ""),
@@ -168,16 +224,17 @@ def _model(component: Element) -> dict[str, Any]:
         "uses": considerations.get("useCases", ()),
         "limits": considerations.get("technicalLimitations", ()),
         "data": [each.get("description", "") for each in card.get("modelParameters", {}).get("datasets", ())],
-        "metrics": [
-            {
-                "name": each["type"],
-                "value": each["value"],
-                "slice": each.get("slice", ""),
-                "width": min(_UNIT, max(0, round(float(each["value"]) * _UNIT))),
-                "is_share": 0 <= float(each["value"]) <= 1,
-            }
-            for each in card.get("quantitativeAnalysis", {}).get("performanceMetrics", ())
-        ],
+        "metrics": metrics,
+    }
+
+
+def _metric(metric: Element) -> dict[str, Any]:
+    value = float(metric["value"])
+    return {
+        "name": metric["type"],
+        "value": metric["value"],
+        "width": min(_UNIT, max(0, round(value * _UNIT))),
+        "is_share": 0 <= value <= 1,
     }
 
 

@@ -16,13 +16,15 @@ from boolean import Expression
 from msgspec import Meta, Struct, field
 
 from sbom.errors import DocumentInvalid
+from sbom.fields import Element, named
 from sbom.licences import parsed
-from sbom.standards import Element, named
+from traceability.marks import implements
 
 Rule = Literal[
     "licence_denied",
     "licence_review",
     "licence_unknown",
+    "licence_of_the_system",
     "not_pinned",
     "not_hashed",
     "support_ended",
@@ -31,10 +33,14 @@ Rule = Literal[
     "same_version_other_hash",
     "waiver_refused",
 ]
-WARNINGS: Final = frozenset({"support_ends_soon"})
+WARNINGS: Final = frozenset({"support_ends_soon", "licence_of_the_system"})
 """The rules that tell, and do not fail."""
 OWN: Final = "pkg:generic/medai-flow/"
 """Our own packages: their licence is the product's, which is the owner's to choose."""
+
+SYSTEM: Final = "pkg:deb/"
+"""Packages of the operating system: they lie beside the product in the image and are no part of it. dpkg's notes do not
+say under which licence; that is told of each and does not fail."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
 Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -103,6 +109,7 @@ class Breach(Struct, frozen=True, kw_only=True):
         return self.waived is None and self.rule not in WARNINGS
 
 
+@implements("REQ-SBM-003")
 def parse(text: str) -> Policy:
     """Raises `DocumentInvalid` with the place and what is wrong with it."""
     try:
@@ -116,6 +123,7 @@ def parse(text: str) -> Policy:
     return policy
 
 
+@implements("REQ-SBM-003")
 def judge(
     policy: Policy, components: Sequence[Element], *, today: dt.date, before: Sequence[Element] = ()
 ) -> tuple[Breach, ...]:
@@ -145,9 +153,12 @@ def _of(policy: Policy, component: Element, today: dt.date) -> list[Breach]:
         made.append(_breach("not_pinned", component, "no lock pins it"))
     if str(component.get("purl", "")).startswith("pkg:pypi/") and not component.get("hashes"):
         made.append(_breach("not_hashed", component, "the digest of the installed file is not known"))
-    supplier = component.get("supplier")
-    if isinstance(supplier, dict) and supplier.get("name") in policy.suppliers.deny:
-        made.append(_breach("supplier_denied", component, f"its supplier, {supplier['name']}, is denied"))
+    denied = {_folded(each) for each in policy.suppliers.deny}
+    made += [
+        _breach("supplier_denied", component, f"its supplier, {name}, is denied")
+        for name in sorted(_suppliers(component))
+        if _folded(name) in denied
+    ]
     known = supported(policy, component)
     if known is not None:
         left = _months(known.end) - (today.year * 12 + today.month)
@@ -158,20 +169,37 @@ def _of(policy: Policy, component: Element, today: dt.date) -> list[Breach]:
     return made
 
 
+def _suppliers(component: Element) -> set[str]:
+    """Everybody whom the component is said to come from, in whichever of CycloneDX's members."""
+    parties = [component.get(name) for name in ("supplier", "manufacturer")]
+    parties += [*component.get("authors", ()), {"name": component.get("publisher")}, {"name": component.get("author")}]
+    return {str(each["name"]) for each in parties if isinstance(each, dict) and each.get("name")}
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
 def _licence(policy: Policy, component: Element) -> list[Breach]:
     """One breach at most. Our own parts, models and bundled files carry the licence of what they are part of."""
     said = [each for each in component.get("licenses", ()) if isinstance(each, dict)]
     if not said:
         names = {each.get("name") for each in component.get("properties", ())}
-        purl = str(component.get("purl", ""))
-        needs = purl.startswith("pkg:") and "medai:bundled-in" not in names and not purl.startswith(OWN)
+        own = str(component.get("purl", "")).startswith(OWN)
+        if str(component.get("purl", "")).startswith(SYSTEM):
+            return [
+                _breach(
+                    "licence_of_the_system", component, "a package of the operating system: its licence is not read"
+                )
+            ]
+        needs = component.get("type") != "container" and "medai:bundled-in" not in names and not own
         return [_breach("licence_unknown", component, "no licence is known")] if needs else []
     expressions = [each["expression"] for each in said if "expression" in each]
     expressions += [each["license"]["id"] for each in said if "id" in each.get("license", {})]
-    if not expressions:
-        named_only = [str(each["license"].get("name", "")) for each in said if "license" in each]
-        if component.get("type") == "machine-learning-model":
-            return []
+    named_only = [str(each["license"]["name"]) for each in said if each.get("license", {}).get("name")]
+    if named_only and not expressions and component.get("type") == "machine-learning-model":
+        return []
+    if named_only:
         return [_breach("licence_review", component, f"its licence has a name only: {', '.join(named_only)[:200]}")]
     worst = max((_verdict(policy.licences, parsed(each)) for each in expressions), key=_ORDER.index)
     text = " AND ".join(expressions)
@@ -259,5 +287,15 @@ def _months(month: str) -> int:
 
 
 def required(document: Mapping[str, Any]) -> list[Element]:
-    """The components that ship: CycloneDX says `required` of one without a scope."""
-    return [each for each in document.get("components", ()) if each.get("scope", "required") != "excluded"]
+    """The components that ship, those inside others included: CycloneDX says `required` of one without a scope, and
+    what is inside one that does not ship does not either. Raises `DocumentInvalid` where there is none to judge."""
+    left, found = list(reversed(document.get("components", ()))), []
+    while left:
+        each = left.pop()
+        if each.get("scope", "required") == "excluded":
+            continue
+        found.append(each)
+        left += [inner for inner in reversed(each.get("components", ())) if inner.get("type") != "file"]
+    if not found:
+        raise DocumentInvalid("the bill of materials lists nothing that ships: there is nothing to judge")
+    return found

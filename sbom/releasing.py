@@ -3,6 +3,8 @@
 import re
 import subprocess
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +18,7 @@ from sbom import activation, distributions, dsse, installed, lockfile, statement
 from sbom.components import pypi_purl
 from sbom.errors import DocumentInvalid, EnvelopeInvalid, ReleaseInvalid, SbomError
 from sbom.statement import Approval, Release, Resource
+from traceability.marks import implements
 
 LOCK: Final = "requirements.lock"
 MODELS: Final = "service/models"
@@ -61,6 +64,9 @@ def collect(sources: Sources) -> Release:
     dirty = _git(project, "status", "--porcelain", "--untracked-files=no")
     if dirty and sources.work_tree == "must be its commit":
         raise ReleaseInvalid(f"release: the work tree is not its commit: {dirty.splitlines()[0].strip()} and others")
+    if sources.work_tree == "must be its commit":
+        for wheel in sources.wheels:
+            _of_commit(wheel, project)
     said = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     return Release(
         version=said["version"],
@@ -102,6 +108,7 @@ def approvals(
     return tuple(made)
 
 
+@implements("REQ-REL-003")
 def independent(approved: Sequence[Approved], signed_by: Sequence[str]) -> int:
     """How many approvals count: one a key, and none by a key that signed the release itself."""
     keys = {key for each in approved for key in each.signed_by.split(", ")} - set(signed_by)
@@ -123,6 +130,12 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
             yield f"{each.name}: evidence of the release that is not there"
         elif {"sha256": sha256(path.read_bytes()).hexdigest()} != each.digest:
             yield f"{each.name}: other evidence than the release's"
+
+
+def uncompared(release: Release, sources: Sources) -> Iterator[str]:
+    """What ships and was not given, so that nobody knows whether it is the release's."""
+    given = {each.name for each in (*map(_file, sources.wheels), *map(_image, sources.images))}
+    yield from (str(each.name) for each in release.subjects if each.name not in given)
 
 
 def installed_differences(release: Release, sources: Sources) -> list[str]:
@@ -195,6 +208,8 @@ def _packages(sources: Sources) -> Iterator[Resource]:
             raise ReleaseInvalid(f"release: {pin.name} {version} is installed, {pin.version} is pinned")
         wheel = wheels.get(pin.name)
         known = wheel is not None and wheel.version == version
+        if wheel is not None and known and wheel.sha256 not in pin.sha256:
+            raise ReleaseInvalid(f"release: {pin.name}: the installed file's digest {wheel.sha256} is not in {LOCK}")
         yield Resource(
             uri=pypi_purl(pin.name, version),
             digest={"sha256": wheel.sha256} if wheel is not None and known else {"installedRecord": digest},
@@ -205,6 +220,22 @@ def _packages(sources: Sources) -> Iterator[Resource]:
 def _own(project: Path) -> Iterator[Resource]:
     for name, digest in sorted(installed.own(project).items()):
         yield Resource(uri=f"{activation.OWN_PREFIX}{name}", digest={"medaiTree": digest})
+
+
+def _of_commit(wheel: Path, project: Path) -> None:
+    """Every file of our packages in `wheel` is the checkout's. Raises `ReleaseInvalid` with the first that is not: a
+    wheel of an earlier commit, or one that somebody changed."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.partition("/")[0] in installed.OWN]
+            for name in names:
+                path = project / name
+                if not path.is_file() or archive.read(name) != path.read_bytes():
+                    raise ReleaseInvalid(f"release: {wheel.name}: {name} is not the file of the commit")
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ReleaseInvalid(f"release: {wheel.name} is no wheel: {error}") from error
+    if not names:
+        raise ReleaseInvalid(f"release: {wheel.name}: none of our packages is in it")
 
 
 def _file(path: Path) -> Resource:

@@ -26,6 +26,8 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     release: str
     today: dt.date
     audited: int
+    unaudited: dict[str, int] = {}
+    """Components that ship and that no feed was asked about, by kind: of these nothing is known."""
     feeds: tuple[Feed, ...]
     findings: tuple[Judged, ...]
     open: int

@@ -1,14 +1,22 @@
-"""CycloneDX JSON against its own strict schema, by cyclonedx-python-lib's validator."""
+"""CycloneDX JSON against its own strict schema, by cyclonedx-python-lib's validator.
+
+What two readers would read differently is refused before: a member given twice, a number that JSON has not, text that
+no encoding can carry.
+"""
 
 import json
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator, JsonValidator
-from jsonschema import FormatChecker
+from jsonschema import FormatChecker, ValidationError
+from jsonschema.exceptions import best_match
 
 from sbom.errors import DocumentInvalid
+from traceability.marks import implements
 
 VERSIONS: Final = {
     "1.4": SchemaVersion.V1_4,
@@ -27,14 +35,12 @@ _PLAIN_ADDRESS: Final = re.compile(  # RFC 3986 section 3, without user informat
 ).fullmatch
 
 
+@implements("REQ-SBM-007")
 def require_valid(document: bytes, *, strict: bool) -> dict[str, Any]:
     """The document, valid in its own version (1.4 to 1.7). Raises `DocumentInvalid` with the path and the reason."""
     if len(document) > MAX_BYTES:
         raise DocumentInvalid(f"{len(document)} bytes, at most {MAX_BYTES}")
-    try:
-        parsed = json.loads(document)
-    except (ValueError, RecursionError) as error:
-        raise DocumentInvalid(f"not JSON: {error}") from error
+    parsed = decode(document)
     if not isinstance(parsed, dict) or parsed.get("bomFormat") != "CycloneDX":
         raise DocumentInvalid("/bomFormat: expected CycloneDX")
     version = VERSIONS.get(str(parsed.get("specVersion")))
@@ -48,9 +54,61 @@ def require_valid(document: bytes, *, strict: bool) -> dict[str, Any]:
     except RecursionError as error:
         raise DocumentInvalid("nested too deeply") from error
     if fault is not None:
-        path = "/" + "/".join(str(step) for step in fault.absolute_path)
-        raise DocumentInvalid(f"{path}: {str(fault.message)[:300]}")
+        raise DocumentInvalid(_told(fault))
     return parsed
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The valid document in the file `path`; no more of it than may be is read. Raises `DocumentInvalid`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DocumentInvalid(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return require_valid(content, strict=False)
+    except DocumentInvalid as error:
+        raise DocumentInvalid(f"{path}: {error}") from error
+
+
+def plain(text: str) -> str:
+    """`text` for a terminal: what would steer one, or that no encoding carries, is written as its escape."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def decode(document: bytes) -> Any:
+    """The JSON value that any reader would read in `document`. Raises `DocumentInvalid`."""
+    try:
+        text = document.decode(json.detect_encoding(document))
+        parsed = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        json.dumps(parsed, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DocumentInvalid("half of a surrogate pair is in it: no encoding carries that (RFC 8259, 8.2)") from error
+    except (ValueError, RecursionError) as error:
+        kind = "it is XML; give the JSON form of it" if document.lstrip()[:1] == b"<" else str(error)
+        raise DocumentInvalid(f"not JSON: {kind}") from error
+    return parsed
+
+
+def _once(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 8259, section 4: what a reader makes of a name given twice is its own affair."""
+    made: dict[str, Any] = {}
+    for name, value in members:
+        if name in made:
+            raise DocumentInvalid(f"the member {name[:80]!r} is given twice in one object")
+        made[name] = value
+    return made
+
+
+def _no_number(name: str) -> Any:
+    raise DocumentInvalid(f"not JSON: {name} is no number of it")
+
+
+def _told(fault: ValidationError) -> str:
+    """The place and the reason; where no alternative of several holds, those of the one that comes nearest."""
+    near = best_match(iter([fault])) or fault
+    path = "/" + "/".join(str(step) for step in near.absolute_path)
+    return f"{plain(path)}: {plain(str(near.message)[:300])}"
 
 
 def _formats(theirs: FormatChecker) -> FormatChecker:

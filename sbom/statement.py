@@ -10,6 +10,7 @@ name, time and meaning, as 21 CFR 11.50 asks of a signature's manifestation.
 Pure.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Final, Literal, TypeVar
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from sbom.errors import ReleaseInvalid
+from traceability.marks import implements
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
@@ -109,6 +111,7 @@ def digest(payload: bytes) -> str:
     return sha256(payload).hexdigest()
 
 
+@implements("REQ-REL-001")
 def encode(release: Release) -> bytes:
     """The statement's bytes, the same for the same release. Raises `ReleaseInvalid` where it binds too little."""
     for what, bound in (("subject", release.subjects), ("model", release.models), ("lock", release.locks)):
@@ -137,6 +140,7 @@ def encode(release: Release) -> bytes:
     return msgspec.json.encode(made, order="sorted")
 
 
+@implements("REQ-REL-001")
 def decode(payload: bytes) -> Release:
     """The release that `payload` states: `decode(encode(r))` is `r`, sorted. Raises `ReleaseInvalid` otherwise."""
     parsed = _parse(payload, _ReleaseStatement)
@@ -168,27 +172,42 @@ def decode(payload: bytes) -> Release:
         raise ReleaseInvalid(f"release: it does not say its {error.args[0]}") from error
 
 
+@implements("REQ-REL-001")
 def encode_approval(approval: Approval, release_digest: str) -> bytes:
     """The bytes that whoever approves signs."""
+    _time(approval)
     subject = (Resource(name="release", digest={"sha256": release_digest}),)
     encoded = msgspec.json.encode(_ApprovalStatement(subject=subject, predicate=approval), order="sorted")
     _parse(encoded, _ApprovalStatement)  # bounds are looked at when bytes are read
     return encoded
 
 
+@implements("REQ-REL-001")
 def decode_approval(payload: bytes, release_digest: str) -> Approval:
     """The approval that `payload` states, of this release. Raises `ReleaseInvalid` for another's, or none."""
     parsed = _parse(payload, _ApprovalStatement)
     if parsed.subject[0].digest != {"sha256": release_digest}:
         raise ReleaseInvalid("approval: it is of another release")
+    _time(parsed.predicate)
     return parsed.predicate
 
 
-def _parse(payload: bytes, kind: type[_Statement]) -> _Statement:
+def _time(approval: Approval) -> None:
     try:
-        return msgspec.json.decode(payload, type=kind)
+        dt.datetime.strptime(approval.time, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007  # the letter Z says UTC
+    except ValueError as error:
+        raise ReleaseInvalid(f"approval: {approval.time!r} is no time, YYYY-MM-DDTHH:MM:SSZ") from error
+
+
+def _parse(payload: bytes, kind: type[_Statement]) -> _Statement:
+    """The statement, spelt as it is spelt here: nothing that was left out is filled in, nothing besides is dropped."""
+    try:
+        parsed = msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ReleaseInvalid(f"statement: not the one that was expected: {error}") from error
+    if msgspec.json.encode(parsed, order="sorted") != payload:
+        raise ReleaseInvalid("statement: it leaves out a member, or has one besides, or is spelt in another way")
+    return parsed
 
 
 def _ordered(resources: Sequence[Resource]) -> tuple[Resource, ...]:

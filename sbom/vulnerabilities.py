@@ -20,6 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from sbom.errors import DocumentInvalid
 from sbom.lockfile import normalise
+from traceability.marks import implements
 
 ECOSYSTEM: Final = "PyPI"
 _METRICS: Final = {
@@ -75,6 +76,7 @@ class Feeds(Struct, frozen=True, kw_only=True):
 Hit = Literal["hit", "clear", "unordered"]
 
 
+@implements("REQ-SBM-005")
 def match(components: Iterable[Audited], advisories: Iterable[Mapping[str, Any]], feeds: Feeds) -> tuple[Finding, ...]:
     """Every finding, the most urgent first. Withdrawn advisories are none."""
     by_name: dict[str, list[Audited]] = {}
@@ -86,11 +88,15 @@ def match(components: Iterable[Audited], advisories: Iterable[Mapping[str, Any]]
             continue
         for affected in _affected(advisory):
             for each in by_name.get(normalise(affected["package"]["name"]), ()):
-                if hit(each.version, affected) != "clear":
-                    found[(advisory["id"], each.ref)] = _finding(advisory, affected, each, feeds)
+                try:
+                    if hit(each.version, affected) != "clear":
+                        found[(advisory["id"], each.ref)] = _finding(advisory, affected, each, feeds)
+                except (TypeError, AttributeError, KeyError) as error:
+                    raise DocumentInvalid(f"osv: {advisory['id']}: not a record of the schema: {error}") from error
     return tuple(sorted(_without_twins(found.values()), key=rank))
 
 
+@implements("REQ-SBM-005")
 def rank(finding: Finding) -> tuple[object, ...]:
     """KEV > EPSS > CVSS; what has no figure comes after what has one; then by component and id."""
     return (
@@ -113,6 +119,7 @@ def weighed(findings: Iterable[Finding], feeds: Feeds) -> tuple[Finding, ...]:
     return tuple(sorted(_without_twins(made), key=rank))
 
 
+@implements("REQ-SBM-005")
 def hit(version: str, affected: Mapping[str, Any]) -> Hit:
     """Whether `version` is affected (osv-schema, "Evaluation"); `unordered` where its place in a range is not known."""
     if version in affected.get("versions", ()):
@@ -210,6 +217,7 @@ def _without_twins(findings: Iterable[Finding]) -> list[Finding]:
     return kept
 
 
+@implements("REQ-SBM-005")
 def cvss3(vector: str) -> int | None:
     """The base score of a CVSS 3.0 or 3.1 vector in tenths (FIRST, CVSS v3.1 specification, section 7.1)."""
     parts = dict(part.split(":", 1) for part in vector.split("/") if ":" in part)

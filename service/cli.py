@@ -11,6 +11,7 @@ from typing import Final
 
 from audit.errors import AuditError, Unattested, VerificationFailed
 from service.errors import ServiceError
+from traceability.marks import implements
 
 Command = Callable[[Sequence[str]], int]
 
@@ -51,7 +52,7 @@ COMMANDS: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {
     ("sbom", "bundle"): ("sbom.cli_vulns", "bundle", "pack advisories for a site without a network"),
     ("sbom", "policy"): ("sbom.cli_policy", "judge", "hold what ships to the policy"),
     ("sbom", "diff"): ("sbom.cli_policy", "diff", "what changed between two documents"),
-    ("sbom", "vex"): ("sbom.cli_policy", "exchange", "exchange decisions about vulnerabilities"),
+    ("sbom", "vex"): ("sbom.cli_policy", "vex", "exchange decisions about vulnerabilities"),
     ("release", "build"): ("sbom.cli_release", "build", "bind a release and sign it"),
     ("release", "approve"): ("sbom.cli_release", "approve", "sign an approval of a release"),
     ("release", "verify"): ("sbom.cli_release", "verify", "verify a release and its approvals"),
@@ -66,6 +67,7 @@ EXIT_UNATTESTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 
+@implements("REQ-DEP-014")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code. What goes wrong in the world is one sentence on standard error, never a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -27,7 +27,7 @@ from audit.postgres.store import PostgresStore
 from audit.settings import Places
 from service import settings as service_settings
 from service import supervisor
-from service.adapters import secrets, tokens
+from service.adapters import certificate, secrets, tokens
 from service.settings import Settings
 
 _DISTRIBUTION: Final = "medai-flow"
@@ -41,6 +41,9 @@ def serve(arguments: Sequence[str]) -> int:
     _require_our_package()
     where = ledger_settings.places(os.environ)
     ledger_settings.ledger_settings(os.environ)
+    certificate.of(
+        settings.tls_certificate_file, settings.tls_key_file
+    )  # each worker reads its own; one that none could use is said before anything begins
     with ExitStack() as resources:
         resources.enter_context(_alone(where.home))
         anchors.require_folder(where.anchors)
@@ -209,7 +212,7 @@ def _checked_out() -> str | None:
 def _announce(settings: Settings, plan: supervisor.Plan, development: Path | None) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     port, internal_port = plan.public.getsockname()[1], plan.internal.getsockname()[1]
-    scheme = "https" if settings.tls_cert_file else "http"
+    scheme = "https" if settings.tls_certificate_file else "http"
     lines = [
         f"documentation  {scheme}://{host}:{port}/docs",
         f"service        {scheme}://{host}:{port}",

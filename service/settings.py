@@ -37,6 +37,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "unknown"
     tokens_file: Annotated[str, Meta(description="token hashes; default MEDAI_HOME/tokens.json")] = ""
     pseudonym_key_file: Annotated[str, Meta(description="HMAC key; default MEDAI_HOME/keys/pseudonym.key")] = ""
+    tls_certificate_file: Annotated[
+        str, Meta(description="certificate chain in PEM, for TLS on the public port; none: plain HTTP")
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="its private key; empty: in the same file")] = ""
     environment: Annotated[
         Literal["development", "production"],
         Meta(description="in production the service starts only where what runs is what the release binds"),
@@ -44,11 +48,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     release_file: Annotated[str, Meta(description="signed release; every record then names its digest")] = ""
     release_keys_file: Annotated[str, Meta(description="public keys that may sign a release, PEM")] = ""
     release_page_file: Annotated[str, Meta(description="the release page, for /console/releases")] = ""
-    tls_cert_file: Annotated[
-        str,
-        Meta(description="certificate chain of the public port, PEM; given with its key, the port speaks TLS alone"),
-    ] = ""
-    tls_key_file: Annotated[str, Meta(description="its key, PEM, mode 0600; may be the same file")] = ""
     model_folders: Annotated[
         str, Meta(description=f"further model folders, separated by `{os.pathsep}`, beside the one that is shipped")
     ] = ""
@@ -64,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least severe log line")] = (
         "info"
     )
+    log_alike_per_minute: Annotated[int, _number(1, 1_000_000, "alike log lines in a minute; debug's are exempt")] = 60
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024
     head_timeout_ms: Annotated[int, _number(100, 600_000, "how long a request's header may take to arrive")] = 15_000
@@ -162,8 +162,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     }
     settings = _converted(given)
     proxies(settings)
-    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
-        raise SettingInvalid("MEDAI_TLS_CERT_FILE and MEDAI_TLS_KEY_FILE: give both, or neither")
     return settings
 
 

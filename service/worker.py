@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -24,8 +23,7 @@ import uvloop
 from audit.errors import AuditError
 from service import app
 from service import settings as service_settings
-from service.adapters import telemetry
-from service.adapters.certificates import LOOK_S, Certificates
+from service.adapters import certificate, telemetry
 from service.errors import ServiceError, SettingInvalid
 from service.http import connection, handshake
 from service.settings import Settings
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = service_settings.read(os.environ)
         _allow_files(settings.max_connections)
-        telemetry.configure(settings.log_level)
+        telemetry.configure(settings.log_level, alike_per_minute=settings.log_alike_per_minute)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, socket.socket(fileno=public), socket.socket(fileno=internal), status))
     except (AuditError, ServiceError) as error:
@@ -58,18 +56,19 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     metrics = telemetry.Telemetry()
-    shown = _certificates(settings, metrics)
+    shown = certificate.of(settings.tls_certificate_file, settings.tls_key_file)
     running = await app.start(settings, os.environ, metrics)
     refused, turned_away = (partial(metrics.unrecorded, reason) for reason in ("malformed_http", "no_room"))
     # Each its own: whoever fills the public port does not keep the probes out.
     of_outer, of_inner = (connection.bounded(app.policy_of(settings), refused, turned_away) for _ in range(2))
     outer = _server(running.public, settings, of_outer if shown is None else handshake.secured(of_outer, shown.context))
+    # The internal port has no TLS: who may reach it is the network's matter, and probes know no certificate.
     inner = _server(running.internal, settings, of_inner)
     serving = [
         asyncio.create_task(outer.serve(sockets=[public])),
         asyncio.create_task(inner.serve(sockets=[internal])),
     ]
-    looking = asyncio.create_task(_look(shown))
+    renewing = asyncio.create_task(certificate.renewing(shown, metrics.said)) if shown else None
     await outer.listening.wait()
     await inner.listening.wait()
     os.write(status, b"ready\n")
@@ -84,20 +83,8 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     await running.stop()
     inner.should_exit = True
     await serving[1]
-    looking.cancel()
-
-
-def _certificates(settings: Settings, metrics: telemetry.Telemetry) -> Certificates | None:
-    if not settings.tls_cert_file:
-        return None
-    return Certificates(Path(settings.tls_cert_file), Path(settings.tls_key_file), failed=metrics.failed)
-
-
-async def _look(shown: Certificates | None) -> None:
-    """What the port shows is what the files hold."""
-    while shown is not None:
-        await asyncio.sleep(LOOK_S)
-        shown.look()
+    if renewing is not None:
+        renewing.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -30,6 +30,7 @@ module "network" {
   location            = var.location
   tags                = local.tags
   address_space       = var.address_space
+  workspace_id        = module.monitoring.workspace_id
 }
 
 module "identity" {
@@ -61,6 +62,7 @@ module "vault" {
   dns_zone_id         = module.network.dns_zone_ids["vault"]
   workspace_id        = module.monitoring.workspace_id
   reader_principals   = module.identity.vault_readers
+  alert_action_group  = module.monitoring.action_group_id
 }
 
 module "storage" {
@@ -110,6 +112,17 @@ module "cluster" {
   workspace_id           = module.monitoring.workspace_id
   registry_id            = module.registry.id
   alert_action_group     = module.monitoring.action_group_id
+}
+
+module "pipeline" {
+  source              = "./modules/pipeline"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  tags                = local.tags
+  environment         = var.environment
+  repository          = var.pipeline_repository
+  registry_id         = module.registry.id
+  cluster_id          = module.cluster.id
 }
 
 check "locking_is_said_twice" {

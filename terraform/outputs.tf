@@ -37,3 +37,28 @@ output "migration_client_id" {
   description = "Client id of the migration job's workload identity."
   value       = module.identity.migration_client_id
 }
+
+output "vault_name" {
+  description = "VAULT_NAME of deploy/overlays/ENVIRONMENT/platform.env."
+  value       = module.vault.name
+}
+
+output "database_cidr" {
+  description = "DATABASE_CIDR there: what pods may reach of PostgreSQL's subnet."
+  value       = module.network.database_cidr
+}
+
+output "endpoints_cidr" {
+  description = "ENDPOINTS_CIDR there: the private endpoints."
+  value       = module.network.endpoints_cidr
+}
+
+output "tenant_id" {
+  description = "TENANT_ID there."
+  value       = var.tenant_id
+}
+
+output "pipeline_client_ids" {
+  description = "AZURE_CLIENT_ID of GitHub's environments: `push` of `registry`, `deploy` of this one."
+  value       = module.pipeline.client_ids
+}

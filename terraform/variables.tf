@@ -174,3 +174,12 @@ variable "log_retention_days" {
     error_message = "90 to 730 days."
   }
 }
+
+variable "pipeline_repository" {
+  description = "The repository on GitHub whose environments `registry` and that of this subscription may push and roll out. Its numbers are its immutable ids (the API's repository.id and repository.owner.id)."
+  type        = object({ owner = string, owner_id = number, name = string, id = number })
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9-]{0,38}$", var.pipeline_repository.owner)) && can(regex("^[A-Za-z0-9._-]{1,100}$", var.pipeline_repository.name)) && var.pipeline_repository.owner_id > 0 && var.pipeline_repository.id > 0
+    error_message = "An owner and a name as GitHub has them, each with its number."
+  }
+}

@@ -24,4 +24,21 @@ provider "azurerm" {
   }
   subscription_id     = var.subscription_id
   storage_use_azuread = true
+  # By name, as the next version of the provider does by default: what is made here and nothing besides.
+  resource_provider_registrations = "none"
+  resource_providers_to_register = [
+    "Microsoft.Authorization",
+    "Microsoft.Consumption",
+    "Microsoft.ContainerRegistry",
+    "Microsoft.ContainerService",
+    "Microsoft.DBforPostgreSQL",
+    "Microsoft.Insights",
+    "Microsoft.KeyVault",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.PolicyInsights",
+    "Microsoft.Security",
+    "Microsoft.Storage",
+  ]
 }

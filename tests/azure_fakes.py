@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from tests.certificates import Authority
+from tests.authorities import Authority
 from tests.entra_tokens import AUDIENCE, LOGIN, TENANT, Issuer
 
 VAULT_HOST = "hospital.vault.azure.net"

@@ -11,7 +11,6 @@ from audit import anchors_configured, checkpoint, genesis, merkle, note, signing
 from audit.attestation import adopt
 from audit.checkpoint import Checkpoint
 from audit.clock import SystemClock
-from audit.errors import AuditError
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from audit.ports import Anchor, Anchored
 from audit.publishing import Publisher
@@ -59,7 +58,7 @@ class FakeAnchor:
 
     def __init__(self) -> None:
         self.put_sizes: list[int] = []
-        self.fault: AuditError | None = None
+        self.fault: Exception | None = None
         self.hangs = threading.Event()
 
     def parts(self) -> Sequence[Anchor]:

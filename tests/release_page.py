@@ -5,11 +5,12 @@ from typing import Any
 
 from sbom import page
 from sbom.difference import Difference
+from sbom.fields import Document
 from sbom.gate import Evidence, judge
 from sbom.policy import parse
 from sbom.releasing import Approved
 from sbom.report import Report
-from sbom.standards import STANDARDS, Document
+from sbom.standards import STANDARDS
 from sbom.standards import judge as judged_by
 from sbom.statement import Approval, Release, Resource
 from sbom.vex import Judged, Statement
@@ -87,7 +88,7 @@ def shown(**other):
     )  # fmt: skip
     verdicts = [judged_by(standard, Document(DOCUMENT)) for standard in STANDARDS.values()]
     evidence = Evidence(
-        report=report, breaches=(), verdicts=verdicts, altered=(), trace=TRACE, signed_by=("k" * 64,),
+        report=report, today=DAY, breaches=(), verdicts=verdicts, altered=(), trace=TRACE, signed_by=("k" * 64,),
         development_key="no", approvals=1,
     )  # fmt: skip
     approval = Approval(name="Grace", time="2026-03-01T10:00:00Z", meaning="Approved for release")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from traceability.errors import ReviewRefused
+from traceability.marks import implements
 
 TIMEOUT_S: Final = 60
 _UNCOMMITTED: Final = "0" * 40
 
 
+@implements("REQ-TRC-008")
 def of_lines(root: Path, file: str, first: int, last: int) -> tuple[str, ...]:
     """Everybody who wrote one of the lines `first` to `last`, as `NAME <MAIL>`, sorted.
 
@@ -32,6 +34,7 @@ def of_lines(root: Path, file: str, first: int, last: int) -> tuple[str, ...]:
     return tuple(sorted(authors))
 
 
+@implements("REQ-TRC-008")
 def asking(root: Path) -> str:
     """Whoever works here, as git knows them: `NAME <MAIL>`. Raises `ReviewRefused` where it does not."""
     try:

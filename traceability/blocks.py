@@ -12,6 +12,7 @@ from typing import Final
 
 from traceability import remarks
 from traceability.citations import Citation, Fault, Reading, Unit
+from traceability.marks import implements
 
 LANGUAGES: Final[dict[str, str]] = {
     ".sql": "sql", ".yaml": "yaml", ".yml": "yaml", ".tf": "terraform", ".hcl": "terraform", ".toml": "toml",
@@ -30,6 +31,7 @@ def language(file: str) -> str | None:
     return LANGUAGES.get(dot + suffix) or _NAMED.get((stem or suffix).partition(".")[0])
 
 
+@implements("REQ-TRC-002")
 def read(text: str, file: str, spoken: str, dialects: frozenset[str] = frozenset()) -> Reading:
     """The marks in the comments of `text`, and the blocks that they are about."""
     lines = text.splitlines()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from traceability import identifiers, matrix, project
 from traceability.errors import TraceError
+from traceability.marks import implements
 from traceability.rows import Finding, Matrix, Summary
 from traceability.survey import survey
 
@@ -31,6 +32,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     format: str = FORMAT
 
 
+@implements("REQ-TRC-013")
 def check(arguments: Sequence[str]) -> int:
     """The gate: 0 where nothing fails, 1 where something does, 3 where it could not be checked."""
     parser = _parser("check", "prove each requirement by its code and tests, and say what is not proved")

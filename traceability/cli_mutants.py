@@ -1,7 +1,9 @@
 """`medai trace mutants`: whether the claiming tests notice changed code. `make mutants` runs it."""
 
 import argparse
+import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -31,7 +33,7 @@ def mutants(arguments: Sequence[str]) -> int:
         print(f"mutants: {len(every) - len(waiting)} of {len(every)} units are known, {len(possible)} are to be run")
         undone = [f"{task.requirement}: {task.unit.id}: {task.why_not}" for task in waiting if task.why_not]
         if possible:
-            undone += _run(root, inputs, possible, records)
+            undone += _run(root, inputs, possible, records, end=time.monotonic() + given.within)
         _write(root, inputs, records)
     except TraceError as error:
         print(f"medai: {error.code}: {error}", file=sys.stderr)
@@ -41,11 +43,14 @@ def mutants(arguments: Sequence[str]) -> int:
     return EXIT_UNDONE if undone else 0
 
 
-def _run(root: Path, inputs: Inputs, possible: Sequence[Task], records: Records) -> list[str]:
-    """What could not be run, and why. What is interrupted has lost one requirement's at most."""
+def _run(root: Path, inputs: Inputs, possible: Sequence[Task], records: Records, *, end: float) -> list[str]:
+    """What could not be run, and why; nothing is begun after `end`. What is interrupted has lost one requirement's."""
     undone: list[str] = []
     with mutant_runs.opened(root, inputs.settings) as workshop:
         for requirement, own in groupby(possible, key=lambda task: task.requirement):
+            if time.monotonic() >= end:
+                undone.append(f"{requirement}: the time of this command was up: run it again, and commit what it found")
+                continue
             try:
                 for record in mutant_plan.run(workshop, root, inputs, list(own)):
                     records[record.requirement, record.unit] = record
@@ -85,4 +90,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         "--requirement", action="append", default=[], metavar="ID", help="only of these, whatever their class"
     )
     parser.add_argument("--anew", action="store_true", help="also those whose code and tests have not moved")
+    parser.add_argument(
+        "--within", type=float, default=math.inf, metavar="SECONDS", help="begin no requirement later than this"
+    )
     return parser.parse_args(arguments)

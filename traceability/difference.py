@@ -4,13 +4,15 @@ found = between(old, new)      pure: what was added, what is gone, what moved, a
 text(found, "markdown")        for people; "plain" for a terminal
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 
 from traceability import markdown
-from traceability.rows import Link, Matrix, RequirementRow
+from traceability.marks import implements
+from traceability.rows import Finding, Level, Link, Matrix, RequirementRow
 
 FORMAT: Final = "medai.matrix-difference/1"
 
@@ -23,6 +25,7 @@ How = Literal[
     "moved",
     "verdict",
     "level",
+    "demanded",
     "outcome",
     "suspect",
     "reviewed",
@@ -58,6 +61,9 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 _GOOD: Final = frozenset({"proved", "recorded", "excepted", "implied"})
+_WRITTEN: Final = (
+    "title", "text", "criterion", "type", "safety_class", "verification", "sources", "parent", "record",
+)  # fmt: skip
 _WHATS: Final[tuple[What, ...]] = ("requirement", "hazard", "code", "test", "link", "finding")
 _TITLES: Final[Mapping[What, str]] = {
     "requirement": "Requirements",
@@ -69,6 +75,7 @@ _TITLES: Final[Mapping[What, str]] = {
 }
 
 
+@implements("REQ-TRC-012")
 def between(old: Matrix, new: Matrix) -> Difference:
     """What changed from `old` to `new`."""
     changes = [
@@ -83,6 +90,7 @@ def between(old: Matrix, new: Matrix) -> Difference:
     return Difference(old=_named(old), new=_named(new), changes=tuple(changes))
 
 
+@implements("REQ-TRC-012")
 def text(found: Difference, form: Literal["plain", "markdown"]) -> str:
     """`found` in words, what is worse first. The same for the same two matrices."""
     head = f"{len(found.changes)} changes, {found.worse} for the worse"
@@ -139,21 +147,24 @@ def _requirement(old: RequirementRow, new: RequirementRow) -> list[Change]:
     changes = []
     if old.status == "active" and new.status == "retired":
         changes.append(Change(what="requirement", how="retired", subject=new.id))
-    if old.fingerprint != new.fingerprint:
-        moved = [
-            name for name in ("text", "criterion", "type", "safety_class", "verification") if _differs(old, new, name)
-        ]
+    moved = [name for name in _WRITTEN if _differs(old, new, name)]
+    if moved or old.fingerprint != new.fingerprint:
         changes.append(Change(what="requirement", how="text", subject=new.id, new=", ".join(moved)))
+    if old.demanded != new.demanded:
+        changes.append(
+            Change(what="requirement", how="demanded", subject=new.id, old=_named_level(old.demanded),
+                   new=_named_level(new.demanded), worse=_lower(old.demanded, new.demanded))
+        )  # fmt: skip
     if old.verdict != new.verdict:
         worse = old.verdict in _GOOD and new.verdict not in _GOOD and new.verdict != "retired"
         changes.append(
             Change(what="requirement", how="verdict", subject=new.id, old=old.verdict, new=new.verdict, worse=worse)
         )
     if old.level != new.level:
-        worse = (-1 if new.level is None else new.level) < (-1 if old.level is None else old.level)
         changes.append(
-            Change(what="requirement", how="level", subject=new.id, old=_level(old), new=_level(new), worse=worse)
-        )
+            Change(what="requirement", how="level", subject=new.id, old=_named_level(old.level),
+                   new=_named_level(new.level), worse=_lower(old.level, new.level))
+        )  # fmt: skip
     return changes
 
 
@@ -207,7 +218,7 @@ def _links(old: Matrix, new: Matrix) -> list[Change]:
 
 
 def _findings(old: Matrix, new: Matrix) -> list[Change]:
-    before, after = ({f"{one.code} {one.subject}": one for one in found.findings} for found in (old, new))
+    before, after = _numbered(old), _numbered(new)
     return [
         *(
             Change(
@@ -219,6 +230,17 @@ def _findings(old: Matrix, new: Matrix) -> list[Change]:
     ]
 
 
+def _numbered(found: Matrix) -> dict[str, Finding]:
+    """By code and subject; a second finding of both is one more, not the same."""
+    seen: Counter[str] = Counter()
+    named: dict[str, Finding] = {}
+    for one in found.findings:
+        name = f"{one.code} {one.subject}"
+        seen[name] += 1
+        named[name if seen[name] == 1 else f"{name} ({seen[name]})"] = one
+    return named
+
+
 def _link(link: Link) -> str:
     return f"{link.requirement} <- {link.target} ({link.kind})"
 
@@ -227,5 +249,9 @@ def _differs(old: RequirementRow, new: RequirementRow, name: str) -> bool:
     return bool(getattr(old, name) != getattr(new, name))
 
 
-def _level(row: RequirementRow) -> str:
-    return "none" if row.level is None else f"L{row.level}"
+def _lower(old: Level | None, new: Level | None) -> bool:
+    return (-1 if new is None else new) < (-1 if old is None else old)
+
+
+def _named_level(level: Level | None) -> str:
+    return "none" if level is None else f"L{level}"

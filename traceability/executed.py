@@ -13,6 +13,7 @@ from typing import Final
 
 from traceability.citations import Unit
 from traceability.inputs import Arc, Executed
+from traceability.marks import implements
 from traceability.results import CORE_CLASS, RUN_PHASE, Results
 from traceability.rows import Coverage
 
@@ -24,6 +25,7 @@ def unavailable(why: str) -> Executed:
     return Executed(coverage=Coverage(available=False, why=why))
 
 
+@implements("REQ-TRC-004")
 def read(database: Path, results: Results, units: Iterable[Unit], stepwise: frozenset[str]) -> Executed:
     """What is known of `units`; of those in `stepwise` also the single steps."""
     if results.tracing.why_not:

@@ -31,6 +31,7 @@ from typing import Final
 from traceability import verdicts
 from traceability.citations import Citation
 from traceability.inputs import Inputs
+from traceability.marks import implements
 from traceability.requirements import Hazard, Requirement
 from traceability.rows import Finding, Link, Severity
 from traceability.verdicts import Conclusion
@@ -39,6 +40,7 @@ NOTES: Final = frozenset({"untraced", "excepted", "todo", "mutant_survived"})
 """What is shown and does not close the gate, unless a project's settings say so."""
 
 
+@implements("REQ-TRC-004")
 def found(
     inputs: Inputs, links: Mapping[str, Sequence[Link]], conclusions: Mapping[str, Conclusion]
 ) -> tuple[Finding, ...]:

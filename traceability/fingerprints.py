@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from traceability.marks import implements
 from traceability.requirements import Hazard, Requirement
 
 FORMAT: Final = "medai.fingerprint/1"
@@ -61,6 +62,7 @@ class _Written:
         self.members = writer.members
 
 
+@implements("REQ-TRC-007")
 def read(tree: ast.Module, package: str = "") -> Module:
     """The module whose syntax this is; `package` is its dotted package, for relative imports."""
     module = Module()
@@ -70,6 +72,7 @@ def read(tree: ast.Module, package: str = "") -> Module:
     return module
 
 
+@implements("REQ-TRC-007")
 def of_unit(module: Module, name: str, modules: Modules) -> str:
     """The function, class or constant `name` of `module`. Raises `KeyError` where there is none."""
     if name not in module.units:
@@ -78,17 +81,20 @@ def of_unit(module: Module, name: str, modules: Modules) -> str:
     return _combined("unit", _closure(module, owner, [node], modules, follow=False))
 
 
+@implements("REQ-TRC-007")
 def of_test(module: Module, name: str, modules: Modules) -> str:
     """The test function `name` of `module`, with what it uses of its own file."""
     node, owner = module.units[name]
     return _combined("test", _closure(module, owner, [node], modules, follow=True))
 
 
+@implements("REQ-TRC-007")
 def of_requirement(item: Requirement) -> str:
     """What it asks for, by which criterion, of which class and how it is verified."""
     return _combined("requirement", [item.text, item.criterion, item.type, item.safety_class, item.verification])
 
 
+@implements("REQ-TRC-007")
 def of_hazard(item: Hazard) -> str:
     """What may harm, why, how badly, and what controls it."""
     told = [item.hazard, item.cause, item.situation or "", item.harm, item.severity or "", *sorted(item.controls)]

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from traceability.citations import Citation, Test, Unit
 from traceability.inputs import Inputs
+from traceability.marks import implements
 from traceability.requirements import Requirement
 from traceability.results import Node
 from traceability.rows import Level, Link, LinkVerdict, Mutants, Share
@@ -39,6 +40,7 @@ class _Claim(Struct, frozen=True, kw_only=True):
     """Why it did not pass, or is not counted as passed."""
 
 
+@implements("REQ-TRC-004")
 class Judge:
     """Judges the links of one requirement after the other."""
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from traceability.errors import EvidenceInvalid
+from traceability.marks import implements
 from traceability.requirements import Requirement, SafetyClass, Source
 
 _SCHEMAS: Final = ("lobster-req-trace", "lobster-imp-trace", "lobster-act-trace")
@@ -62,6 +63,7 @@ class _File(Struct, frozen=True, kw_only=True):
 _DECODER: Final = msgspec.json.Decoder(_File)
 
 
+@implements("REQ-TRC-003")
 def parse(body: bytes, file: str, safety_class: SafetyClass) -> Found:
     """What `body`, the content of `file`, holds. Raises `EvidenceInvalid` where it is not LOBSTER's."""
     try:

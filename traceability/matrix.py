@@ -22,6 +22,7 @@ from traceability.citations import Citation, Test, Unit
 from traceability.errors import EvidenceInvalid
 from traceability.inputs import Inputs
 from traceability.levels import Judge
+from traceability.marks import implements
 from traceability.requirements import Hazard, Origin, Requirement, SafetyClass
 from traceability.results import Node
 from traceability.rows import (
@@ -59,6 +60,7 @@ _NOTHING: Final = Summary(
 )  # fmt: skip
 
 
+@implements("REQ-TRC-004")
 def build(inputs: Inputs) -> Matrix:
     """Judge everything. The rows are in the order of their ids, the findings in that of files and lines."""
     judge = Judge(inputs)

@@ -12,6 +12,7 @@ from traceability import mutations
 from traceability.citations import Unit
 from traceability.inputs import Inputs
 from traceability.levels import unfit
+from traceability.marks import implements
 from traceability.mutant_records import MutantRecord
 from traceability.mutant_runs import Baseline, Fate
 from traceability.mutations import Mutant
@@ -41,6 +42,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """Why they cannot be run; empty where they can."""
 
 
+@implements("REQ-TRC-006")
 def tasks(inputs: Inputs, chosen: frozenset[str] = frozenset()) -> list[Task]:
     """The tasks of all requirements whose class demands mutants, or of `chosen` alone."""
     units = {unit.id: unit for unit in inputs.units}
@@ -60,6 +62,7 @@ def tasks(inputs: Inputs, chosen: frozenset[str] = frozenset()) -> list[Task]:
     return found
 
 
+@implements("REQ-TRC-006")
 def moved(inputs: Inputs, found: Iterable[Task]) -> list[Task]:
     """Those of which no record holds."""
     fresh = []
@@ -70,6 +73,7 @@ def moved(inputs: Inputs, found: Iterable[Task]) -> list[Task]:
     return fresh
 
 
+@implements("REQ-TRC-006")
 def run(bench: Bench, root: Path, inputs: Inputs, own: Sequence[Task]) -> Iterator[MutantRecord]:
     """The records of `own`, the tasks of one requirement: their mutants take turns until the time is up."""
     settings = inputs.settings

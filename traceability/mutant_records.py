@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from traceability.errors import EvidenceInvalid
+from traceability.marks import implements
 
 FORMAT: Final = "medai.mutants/1"
 ENGINE: Final = 1
@@ -55,6 +56,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder(MutantRecords)
 
 
+@implements("REQ-TRC-006")
 def encode(records: Iterable[MutantRecord]) -> bytes:
     """One record a line, sorted, so that a change of one is a change of one line."""
     ordered = sorted(records, key=lambda record: (record.requirement, record.unit))
@@ -62,6 +64,7 @@ def encode(records: Iterable[MutantRecord]) -> bytes:
     return ('{"format":"' + FORMAT + '","records":[\n' + ",\n".join(lines) + "\n]}\n").encode("utf-8")
 
 
+@implements("REQ-TRC-006")
 def decode(body: bytes, file: str) -> MutantRecords:
     """Raises `EvidenceInvalid` where `body` is not what `encode` writes."""
     try:

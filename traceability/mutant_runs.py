@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from traceability import mutant_server
 from traceability.errors import MutantsImpossible
+from traceability.marks import implements
 from traceability.mutations import Mutant
 from traceability.settings import Settings
 
@@ -46,6 +47,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     preload: tuple[str, ...] = ()
 
 
+@implements("REQ-TRC-006")
 class Workshop:
     """A copy of a project, and a server that runs tests in it. `opened` makes and removes it."""
 

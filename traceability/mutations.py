@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from traceability.bodies import without_docstring
 from traceability.citations import Unit
+from traceability.marks import implements
 
 
 class Mutant(Struct, frozen=True, kw_only=True):
@@ -51,6 +52,7 @@ _ARITHMETIC: Final[dict[type[ast.operator], tuple[str, str]]] = {
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@implements("REQ-TRC-005")
 def of(source: bytes, tree: ast.Module, unit: Unit, seed: int) -> list[Mutant]:
     """The mutants of `unit` in the order in which they are tried."""
     maker = _Maker(source)

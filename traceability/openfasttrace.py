@@ -19,6 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from traceability.marks import implements
 from traceability.requirements import Requirement, SafetyClass, Source
 
 _ITEM: Final = re.compile(r"^\s*(?:<a[^>]*>\s*</a>\s*)?`?\s*(?P<id>[A-Za-z]+~[\w.-]+~\d+)\s*`?\s*$")
@@ -39,6 +40,7 @@ class _Item(Struct, kw_only=True):
     covers: list[str]
 
 
+@implements("REQ-TRC-003")
 def parse(text: str, file: str, safety_class: SafetyClass) -> tuple[Requirement, ...]:
     """The items in `text`, the content of `file`."""
     return tuple(_requirement(item, file, safety_class) for item in _items(text.splitlines()))

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from traceability import matrix
+from traceability.marks import implements
 from traceability.rows import (
     ClassSummary,
     HazardRow,
@@ -91,6 +92,7 @@ class _Part(Struct, frozen=True, kw_only=True):
     title: str
 
 
+@implements("REQ-TRC-010")
 def text(found: Matrix) -> str:
     """The page. The same matrix gives the same bytes."""
     body = matrix.encode(found)

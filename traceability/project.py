@@ -71,6 +71,12 @@ def gather(root: Path, evidence: Path | None = None) -> Inputs:
     )  # fmt: skip
 
 
+def marked(root: Path, chosen: Settings, *, every: bool) -> list[str]:
+    """The Python files of the code that hold a mark of ours; all of them where others' marks are read besides."""
+    found = places.contents(root, places.names(root, chosen.code, {".py"}))
+    return [file for file, body in found.items() if every or b"implements" in body]
+
+
 def digests(root: Path, chosen: Settings) -> dict[str, str]:
     """SHA-256 of every Python file of code and tests, by its path from `root`."""
     found = places.contents(root, places.names(root, (*chosen.code, *chosen.tests), {".py"}))

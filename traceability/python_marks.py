@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from traceability.citations import Fault
+from traceability.marks import implements
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Cited = tuple[tuple[str, int], ...]
@@ -14,6 +15,7 @@ _IMPLEMENTS: Final = "implements"
 _VERIFIES: Final = "verifies"
 
 
+@implements("REQ-TRC-002")
 class Marks:
     """What the names of one module stand for, as far as marks go."""
 

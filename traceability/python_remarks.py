@@ -10,6 +10,7 @@ from msgspec import Struct
 from traceability import remarks
 from traceability.bodies import without_docstring
 from traceability.citations import Fault
+from traceability.marks import implements
 from traceability.python_marks import Scope
 from traceability.remarks import Remark
 
@@ -29,6 +30,7 @@ class Found(Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
 
 
+@implements("REQ-TRC-002")
 def read(tree: ast.Module, text: str, file: str, dialects: frozenset[str]) -> Found:
     """The marks in comments and, for other tools' marks, in docstrings."""
     places: list[Place] = []

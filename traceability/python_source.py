@@ -12,6 +12,7 @@ from typing import Final, Literal
 from traceability import bodies, python_marks, python_remarks, remarks
 from traceability.citations import Citation, Fault, Reading, Test, Unit
 from traceability.errors import SourceInvalid
+from traceability.marks import implements
 from traceability.python_marks import Marks, Scope
 
 Role = Literal["code", "tests"]
@@ -19,6 +20,7 @@ Role = Literal["code", "tests"]
 MODULE_NAME: Final = "<module>"
 
 
+@implements("REQ-TRC-002")
 def parse(text: str, file: str) -> ast.Module:
     """Raises `SourceInvalid` with the line."""
     try:
@@ -30,6 +32,7 @@ def parse(text: str, file: str) -> ast.Module:
         ) from error
 
 
+@implements("REQ-TRC-002")
 def read(tree: ast.Module, text: str, file: str, role: Role, dialects: frozenset[str] = frozenset()) -> Reading:
     """What `text`, parsed as `tree`, says. `file` is its path in the project; `dialects` whose marks count besides."""
     reader = _Reader(tree, file, role)

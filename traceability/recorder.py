@@ -37,7 +37,9 @@ class Recorder:
 
     def __init__(self, root: Path, folder: Path, chosen: Settings) -> None:
         self._root, self._folder, self._chosen = root, folder, chosen
-        self._watch = Watch(root, folder, chosen.code, children=chosen.child_processes)
+        every = bool(chosen.readers or chosen.lobster)  # pytest does not see the marks of other tools
+        self._trace_every = every
+        self._watch = Watch(root, folder, project.marked(root, chosen, every=every), children=chosen.child_processes)
         self._items: Sequence[pytest.Item] = ()
         self._courses: dict[str, _Course] = {}
         self._claiming: set[str] = set()
@@ -49,8 +51,7 @@ class Recorder:
     def collected(self, items: Sequence[pytest.Item]) -> None:
         self._items = tuple(items)
         self._courses = {item.nodeid: _Course() for item in items}
-        every = bool(self._chosen.readers or self._chosen.lobster)  # pytest does not see the marks of other tools
-        claiming = [item for item in items if every or claims(item)]
+        claiming = [item for item in items if self._trace_every or claims(item)]
         self._claiming = {item.nodeid for item in claiming}
         self._claiming_files = {item.path for item in claiming}
 

@@ -17,6 +17,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from traceability.citations import Dialect
+from traceability.marks import implements
 from traceability.rows import CitationKind
 
 Scope = Literal["here", "file", "class", "function", "line", "range_start", "range_end"]
@@ -65,6 +66,7 @@ class Remark(Struct, frozen=True, kw_only=True):
     """What is missing of it; empty where it is whole."""
 
 
+@implements("REQ-TRC-002")
 def read(text: str, dialects: frozenset[str] = frozenset()) -> list[Remark]:
     """The marks in `text`, one comment without its sign."""
     found = _ours(text)

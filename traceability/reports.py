@@ -19,6 +19,7 @@ import msgspec
 
 from traceability import matrix, page, reqif_export, schema, summary, table
 from traceability.errors import ConfigurationInvalid, EvidenceMissing
+from traceability.marks import implements
 from traceability.rows import Matrix, TestRow
 
 SUMMARY: Final = "summary.md"
@@ -31,6 +32,7 @@ FILES: Final[Mapping[str, Callable[[Matrix], bytes]]] = {
 }
 
 
+@implements("REQ-TRC-009")
 def write(found: Matrix, folder: Path, base: Matrix | None = None) -> tuple[Path, ...]:
     """All files in `folder`, which is made; where there is a `base`, the summary says what changed since."""
     made = {name: make(found) for name, make in FILES.items()}

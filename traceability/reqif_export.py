@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Final, get_args
 
+from traceability.marks import implements
 from traceability.requirements import Kind, Method, SafetyClass, Status
 from traceability.rows import HazardRow, LinkVerdict, Matrix, Outcome, RequirementRow, TestRow, UnitRow, Verdict
 
@@ -69,6 +70,7 @@ _RELATIONS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+@implements("REQ-TRC-011")
 def text(found: Matrix) -> str:
     """The document. It is valid under OMG's schema, and holds no reference to anything that it does not hold."""
     return "\n".join(('<?xml version="1.0" encoding="UTF-8"?>', *_document(found), ""))

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from traceability import toml_lines
 from traceability.errors import RequirementInvalid
+from traceability.marks import implements
 
 FORMAT: Final = "medai.requirements/1"
 
@@ -161,6 +162,7 @@ REMEDIES: Final[dict[str, str]] = {
 _TABLES: Final[dict[type, str]] = {Requirement: "requirement", Hazard: "hazard", Origin: "source"}
 
 
+@implements("REQ-TRC-001")
 def parse(text: str, file: str) -> Document:
     """What `text`, the content of `file`, holds. Raises `RequirementInvalid` with one line for each fault."""
     try:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from traceability.errors import ReviewInvalid, ReviewRefused
+from traceability.marks import implements
 from traceability.requirements import SafetyClass
 from traceability.rows import Finding, Link, Matrix, Review, Severity
 
@@ -68,6 +69,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     """The classes whose code and tests may not be reviewed by those who wrote them."""
 
 
+@implements("REQ-TRC-008")
 def parse(text: str, file: str) -> tuple[Recorded, ...]:
     """The reviews in `text`, in their order. Raises `ReviewInvalid` naming file and line."""
     try:
@@ -86,6 +88,7 @@ def parse(text: str, file: str) -> tuple[Recorded, ...]:
     return tuple(msgspec.structs.replace(one, file=file, line=line) for one, line in placed)
 
 
+@implements("REQ-TRC-008")
 def encode(kept: Iterable[Recorded]) -> str:
     """The text of a file of reviews: `parse(encode(k))` is `k` but for where each stands."""
     parts = [f"format = {_quoted(FORMAT)}\n"]
@@ -175,12 +178,14 @@ def recorded(
         raise ReviewRefused(f"{link.target}: this cannot be kept: {error}; a reviewer is NAME <MAIL>") from error
 
 
+@implements("REQ-TRC-008")
 def same_person(one: str, other: str) -> bool:
     """Whether two `NAME <MAIL>` are of one person, as far as they tell: by the mail, or else by the name."""
     (name, mail), (other_name, other_mail) = _person(one), _person(other)
     return mail == other_mail or name == other_name
 
 
+@implements("REQ-TRC-008")
 def applied(found: Matrix, kept: Iterable[Recorded], rules: Rules) -> Matrix:
     """`found` with what is known of each link's review, and findings on reviews; its summary is not counted anew."""
     looked = prints_of(found)
@@ -203,6 +208,7 @@ def applied(found: Matrix, kept: Iterable[Recorded], rules: Rules) -> Matrix:
     return msgspec.structs.replace(found, links=tuple(links), findings=(*found.findings, *findings))
 
 
+@implements("REQ-TRC-008")
 def judge(link: Link, one: Recorded | None, looked: Looked, rules: Rules) -> Review:
     """What the newest review of a link, if there is one, says of the link as it is now."""
     if one is None:

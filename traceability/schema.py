@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
+from traceability.marks import implements
 from traceability.rows import FORMAT, Matrix
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
+@implements("REQ-TRC-009")
 def text() -> str:
     """The schema, laid out for people. Objects have the members that it names and no others."""
     (reference,), components = msgspec.json.schema_components((Matrix,), ref_template="#/$defs/{name}")

@@ -7,12 +7,14 @@ branch that it is to be merged into is given, what changes by it.
 from typing import Final
 
 from traceability import difference, markdown
+from traceability.marks import implements
 from traceability.rows import Finding, Matrix
 
 MOST_FINDINGS: Final = 20
 """More are counted; the report has them all."""
 
 
+@implements("REQ-TRC-009")
 def text(found: Matrix, base: Matrix | None = None) -> str:
     """The summary of `found`, compared with `base` where there is one."""
     parts = [_headline(found), _classes(found), _hazards(found), _findings(found)]

@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 
 from traceability import matrix, places, project, reviews
+from traceability.marks import implements
 from traceability.reviews import Recorded, Rules
 from traceability.rows import Matrix
 from traceability.settings import Settings
 
 
+@implements("REQ-TRC-013")
 def survey(root: Path, evidence: Path | None = None) -> Matrix:
     """The matrix of the project at `root`, reviews included, from the test run that left `evidence`.
 

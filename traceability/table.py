@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
+from traceability.marks import implements
 from traceability.rows import Link, Matrix, RequirementRow, TestRow, UnitRow
 
 MARK: Final = "\ufeff"
@@ -25,6 +26,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
+@implements("REQ-TRC-009")
 def text(found: Matrix) -> str:
     """The whole table, its first line the names of `COLUMNS`."""
     out = io.StringIO(newline="")

@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from traceability.marks import implements
+
 _HEADER: Final = re.compile(r"^\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?\s*(?:#.*)?$")
 _MEMBER: Final = re.compile(r"^\s*[\"']?([\w.-]+)[\"']?\s*=")
 _QUOTES: Final = re.compile(r'"""|' + r"'''" + r'|"(?:\\.|[^"\\])*"' + r"|'[^']*'|#.*|[\[\]]")
@@ -38,6 +40,7 @@ def tables(text: str) -> dict[str, list[Table]]:
     return found
 
 
+@implements("REQ-TRC-001")
 def first(text: str, name: str) -> int:
     """The line where `name` first stands, as a member above all tables or in a header; 1 where it does not."""
     known = tables(text)

@@ -32,10 +32,11 @@ _NOTHING: Final = ""  # the context of all that proves nothing
 class Watch:
     """Coverage for one session: `start`, then `on`, `enter` and `off` as the tests go, `finish`; from one thread."""
 
-    def __init__(self, root: Path, folder: Path, code: Sequence[str], *, children: bool) -> None:
+    def __init__(self, root: Path, folder: Path, files: Sequence[str], *, children: bool) -> None:
+        """To see what runs in `files`, paths from `root`, and in no other: each line that is seen costs time."""
         self._root, self._folder = root, folder
         self._probe_file = folder / "probe.py"
-        self._include = [*_patterns(root, code), str(self._probe_file)]
+        self._include = [*(str(root / file) for file in files), str(self._probe_file)]
         self._children = folder / "children" if children else None
         self._coverage = coverage.Coverage(
             data_file=str(folder / COVERAGE), branch=True, include=self._include, config_file=False, messages=False
@@ -142,8 +143,3 @@ class Watch:
             'disable_warnings = ["no-data-collected", "module-not-measured"]',
         ]
         (self._folder / "children.toml").write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _patterns(root: Path, code: Sequence[str]) -> list[str]:
-    places = [root / name for name in code]
-    return [f"{place}/*" if place.is_dir() else str(place) for place in places]

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from traceability.inputs import Inputs
+from traceability.marks import implements
 from traceability.requirements import Hazard, Requirement
 from traceability.rows import Level, Link, Verdict
 
@@ -23,6 +24,7 @@ class Conclusion(Struct, frozen=True, kw_only=True):
     by_parts: bool = False
 
 
+@implements("REQ-TRC-004")
 def concluded(inputs: Inputs, links: Mapping[str, Sequence[Link]]) -> dict[str, Conclusion]:
     """The conclusion of each requirement, the parts of one before itself."""
     children = children_of(inputs)

@@ -3,6 +3,8 @@
 The service's logins lose the right to append and publish; so does the owner that these functions run as, so that an
 append that waits for its turn at that moment writes nothing either. The rows stay, and so do the rights to read them.
 What a superuser takes away, a superuser can give back: it is a bolt, not a proof.
+
+Every process that writes reads from here why it may not: nothing that migrates, and takes long to import, belongs here.
 """
 
 from typing import Final
@@ -11,7 +13,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from audit.errors import LedgerUnavailable, SettingInvalid
-from audit.postgres import migrate
+from traceability.marks import implements
 
 CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_S: Final = 60
@@ -40,6 +42,7 @@ TAKE_AWAY: Final = (
 )
 
 
+@implements("REQ-KEY-006")
 def close(admin_url: str, successor: str) -> None:
     """Nothing can be appended or published in this database when this returns. Doing it again changes nothing.
 
@@ -84,14 +87,6 @@ def create(admin_url: str, name: str) -> None:
         ) from error
     except psycopg.Error as error:
         raise LedgerUnavailable(f"recover: the database {name} cannot be made: {error}") from error
-
-
-def prepare(admin_url: str, name: str, *, writer: str, reader: str) -> None:
-    """The database `name` is there, its schema is the newest, and the two logins may use it."""
-    create(admin_url, name)
-    url = named(admin_url, name)
-    migrate.upgrade(url)
-    migrate.grant(url, writer=writer, reader=reader)
 
 
 def named(url: str, name: str) -> str:

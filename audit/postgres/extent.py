@@ -26,26 +26,36 @@ EXTENT: Final = f"""
             ) AS beyond WHERE ahead = batched.size - 1
         ), 0)) AS size FROM batched
     ), strays AS (
-        SELECT idx, sha256('\\x00'::bytea || record) AS leaf FROM ledger.records, reached
-        WHERE idx < 0 OR idx >= reached.size ORDER BY idx LIMIT {MAX_LISTED}
+        SELECT coalesce(idx, -1) AS idx, sha256('\\x00'::bytea || coalesce(record, '')) AS leaf FROM (
+            (SELECT idx, record FROM ledger.records WHERE idx < 0 ORDER BY idx LIMIT {MAX_LISTED})
+            UNION ALL (SELECT idx, record FROM ledger.records WHERE idx IS NULL LIMIT {MAX_LISTED})
+            UNION ALL (SELECT idx, record FROM ledger.records
+                WHERE idx >= greatest(0, (SELECT size FROM reached)) ORDER BY idx LIMIT {MAX_LISTED})
+        ) AS r ORDER BY idx LIMIT {MAX_LISTED}
     ), rows AS (
-        SELECT b.first, b.size, b.chain, b.frontier FROM ledger.batches AS b, reached
-        WHERE b.size < 1 OR b.size > reached.size ORDER BY b.size LIMIT {MAX_LISTED}
+        SELECT coalesce(first, -1) AS first, coalesce(size, -1) AS size, coalesce(chain, '') AS chain,
+            coalesce(frontier, '{{}}') AS frontier FROM (
+            (SELECT * FROM ledger.batches WHERE size < 1 ORDER BY size LIMIT {MAX_LISTED})
+            UNION ALL (SELECT * FROM ledger.batches WHERE size IS NULL LIMIT {MAX_LISTED})
+            UNION ALL (SELECT * FROM ledger.batches
+                WHERE size > greatest(0, (SELECT size FROM reached)) ORDER BY size LIMIT {MAX_LISTED})
+        ) AS b ORDER BY size LIMIT {MAX_LISTED}
     ), subtrees AS (
         (SELECT n.height, n.idx, n.hash FROM reached, generate_series(8, 56, 8) AS h (height)
             JOIN ledger.nodes AS n USING (height)
             WHERE n.idx < 0 OR n.idx >= reached.size >> h.height LIMIT {MAX_LISTED})
         UNION ALL
-        (SELECT height, idx, hash FROM ledger.nodes WHERE height <> ALL ('{{8,16,24,32,40,48,56}}') LIMIT {MAX_LISTED})
+        (SELECT coalesce(height, 0::smallint), coalesce(idx, -1), hash FROM ledger.nodes
+            WHERE height <> ALL ('{{8,16,24,32,40,48,56}}') OR height IS NULL OR idx IS NULL LIMIT {MAX_LISTED})
     ), published AS (
-        SELECT c.size, c.checkpoint FROM reached, (
+        SELECT coalesce(c.size, 0) AS size, c.checkpoint FROM reached, (
             SELECT size, checkpoint FROM ledger.checkpoints UNION ALL SELECT size, checkpoint FROM ledger.cosigned
-        ) AS c WHERE c.size < 1 OR c.size > reached.size ORDER BY c.size LIMIT {MAX_LISTED}
+        ) AS c WHERE c.size < 1 OR c.size > reached.size OR c.size IS NULL ORDER BY c.size LIMIT {MAX_LISTED}
     )
     SELECT batched.size, reached.size,
         coalesce((SELECT idx + 1 FROM ledger.records WHERE idx >= 0 AND idx < reached.size
             ORDER BY idx DESC LIMIT 1), 0),
-        (SELECT count(*) FROM ledger.policies WHERE digest <> sha256(policy)),
+        (SELECT count(*) FROM ledger.policies WHERE digest IS DISTINCT FROM sha256(policy)),
         ARRAY(SELECT idx FROM strays), ARRAY(SELECT leaf FROM strays),
         ARRAY(SELECT first FROM rows), ARRAY(SELECT size FROM rows), ARRAY(SELECT chain FROM rows),
         ARRAY(SELECT array_to_string(ARRAY(SELECT encode(part, 'hex') FROM unnest(frontier) AS part), ',') FROM rows),

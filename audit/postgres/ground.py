@@ -54,8 +54,11 @@ class ServerGround:
         closing.close(closing.named(self._urls.admin, name), successor)
 
     def prepare(self, name: str) -> None:
-        logins = {"writer": closing.login_of(self._urls.writer), "reader": closing.login_of(self._urls.reader)}
-        closing.prepare(self._urls.admin, name, **logins)
+        """The database `name` is there, its schema is the newest, and the service's logins may use it."""
+        closing.create(self._urls.admin, name)
+        url = closing.named(self._urls.admin, name)
+        migrate.upgrade(url)
+        migrate.grant(url, writer=closing.login_of(self._urls.writer), reader=closing.login_of(self._urls.reader))
 
     def use(self, name: str) -> None:
         self._use(name)

@@ -27,7 +27,7 @@ class Passfile(AbstractContextManager["Passfile"]):
     def path(self) -> str:
         return f"/proc/self/fd/{self._number}"
 
-    @implements("REQ-SEC-035")
+    @implements("REQ-SEC-045")
     def put(self, body: bytes) -> None:
         """The next connection logs in with this, in the format of libpq's password file."""
         fresh = self._made(body)
@@ -36,7 +36,7 @@ class Passfile(AbstractContextManager["Passfile"]):
         finally:
             os.close(fresh)
 
-    @implements("REQ-SEC-035")
+    @implements("REQ-SEC-045")
     def named_in(self, url: str) -> str:
         """`url`, told to look here. Raises `SettingInvalid` where it has a password, or another file, already."""
         try:
@@ -61,7 +61,7 @@ class Passfile(AbstractContextManager["Passfile"]):
         return number
 
 
-@implements("REQ-SEC-035")
+@implements("REQ-SEC-045")
 def line_for_all(password: str) -> bytes:
     """A password file with one password for every login; a colon and a backslash are escaped."""
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")

@@ -20,6 +20,7 @@ from audit.ports import Batch, Cosigned, Head, Row, Stored, Unclosed
 from audit.postgres.ahead import Values, pages
 from audit.postgres.connections import GRACE_MS, Connections, Limits, target
 from audit.postgres.extent import EXTENT, extent_of
+from traceability.marks import implements
 
 NAME: Final = "medai reader"
 MAX_LEAF_HASHES: Final = 65_536
@@ -27,7 +28,9 @@ MAX_WINDOWS: Final = 10_000
 RECORDS_A_PAGE: Final = 1_024
 
 BATCH: Final = "SELECT first, size, chain, frontier FROM ledger.batches"
-STORED: Final = "SELECT idx, event_id, record, leaf_hash FROM ledger.records"
+# Whoever may drop a constraint may store no value where one must be: it is read as an empty one, and found to be wrong.
+BYTES: Final = "coalesce(record, '') AS record, coalesce(leaf_hash, '') AS leaf_hash"
+STORED: Final = f"SELECT idx, event_id, {BYTES} FROM ledger.records"  # nosec B608  # our constants
 ROTATIONS: Final = f"""
     {STORED} WHERE kind = 'key_rotated' AND idx >= %b::bigint AND idx < %b::bigint ORDER BY idx LIMIT 256
 """  # nosec B608  # a statement of ours
@@ -97,12 +100,13 @@ SERVED: Final = f"""
     ) AS candidates ORDER BY rank LIMIT 1
 """  # nosec B608  # a statement of ours
 COSIGNED: Final = """
-    SELECT size, version, attested, c.policy, coalesce(p.policy, ''), checkpoint
+    SELECT size, coalesce(version, 0::smallint), attested, c.policy, coalesce(p.policy, ''), checkpoint
     FROM ledger.cosigned AS c LEFT JOIN ledger.policies AS p ON p.digest = c.policy
     WHERE size > %b::bigint AND size <= %b::bigint ORDER BY size DESC, version DESC LIMIT %b::bigint
 """
 
 
+@implements("REQ-LED-028")
 class PostgresReader:
     """Implements `audit.ports.Reader`. Nothing is connected before the first call; call `close` at the end."""
 
@@ -142,7 +146,7 @@ class PostgresReader:
         return _stored(rows[0])
 
     async def leaf_hashes(self, first: int, end: int) -> list[bytes]:
-        select = f"SELECT leaf_hash FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"  # nosec B608  # our constants
+        select = f"SELECT coalesce(leaf_hash, '') FROM ledger.records {PAGE} LIMIT {MAX_LEAF_HASHES}"  # nosec B608  # our constants
         return [leaf for (leaf,) in await self._rows(select, (first, end))]
 
     async def nodes(self, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -192,7 +196,10 @@ class PostgresReader:
         return extent_of(row)
 
     async def completed(self, first: int, end: int) -> dict[tuple[int, int], bytes]:
-        return {(height, place): hash_ for height, place, hash_ in await self._rows(COMPLETED, (first, end))}
+        found: dict[tuple[int, int], bytes] = {}
+        for height, place, hash_ in await self._rows(COMPLETED, (first, end)):
+            found[height, place] = found.get((height, place), b"") + (hash_ or b"")  # twice, it is no hash
+        return found
 
     async def rotations(self, first: int, end: int) -> list[Stored]:
         return [_stored(row) for row in await self._rows(ROTATIONS, (first, end))]
@@ -261,7 +268,7 @@ def _select(columns: Sequence[str]) -> str:
         raise ValueError(f"rows: expected columns of {COLUMNS}, got {tuple(columns)}")
     # psycopg makes UUID objects in Python; text is what records hold, and comes at a fraction of the time.
     casts = [f"{name}::text" if name in {"request_id", "process_id"} else name for name in columns]
-    named = ", ".join(["idx", "event_id::text", "record", "leaf_hash", *casts])
+    named = ", ".join(["idx", "event_id::text", BYTES, *casts])
     return f"SELECT {named} FROM ledger.records"  # nosec B608  # names of COLUMNS, nothing a caller wrote
 
 
@@ -278,7 +285,7 @@ def _cosigned(row: Row) -> Cosigned:
 
 def _head(row: Row) -> Head:
     _, size, chain, frontier = row
-    return Head(size=size, frontier=tuple(frontier), chain=chain)
+    return Head(size=size, frontier=tuple(frontier or ()), chain=chain or b"")
 
 
 def _tile(row: Values) -> Tile:
@@ -298,7 +305,7 @@ def _tile(row: Values) -> Tile:
 
 def _batch(row: Row) -> Batch:
     first, size, chain, frontier = row
-    return Batch(first=first, size=size, chain=chain, frontier=tuple(frontier))
+    return Batch(first=-1 if first is None else first, size=size, chain=chain or b"", frontier=tuple(frontier or ()))
 
 
 def _stored(row: Row) -> Stored:

@@ -13,7 +13,7 @@ from traceability.marks import implements
 FULL: Final = "verify-full"
 
 
-@implements("REQ-SEC-037")
+@implements("REQ-SEC-047")
 def require(variable: str, url: str) -> None:
     """Returns where `url` leads to this machine's own socket, or verifies the server fully against a named root.
 

@@ -22,6 +22,7 @@ from audit.submission import AddCheckpoint
 from audit.witness.judgement import Submitted
 from audit.witness.rates import Rates
 from audit.witness.witness import Witness
+from traceability.marks import implements
 
 TEXT: Final = "text/plain; charset=utf-8"
 TEXT_SIZE: Final = "text/x.tlog.size"  # C2SP tlog-witness, "add-checkpoint"
@@ -61,6 +62,7 @@ Report = Callable[[str, int, int, int], None]
 """Told origin, old size, size and status of checkpoints that a known log did sign."""
 
 
+@implements("REQ-WIT-003")
 class Answers:
     """Answers every request; any thread may ask. What is thrown by the world is an answer, too."""
 
@@ -126,6 +128,7 @@ class Answers:
         return Answer(status=200, body=b"ok\n")
 
 
+@implements("REQ-WIT-003")
 def refused(status: int, words: str, *headers: tuple[str, str]) -> Answer:
     return Answer(status=status, body=f"{words}\n".encode("utf-8", "backslashreplace"), headers=headers)
 

@@ -27,6 +27,7 @@ from audit import cosignature, note
 from audit.checkpoint import Checkpoint
 from audit.errors import Altered, AuditError, SettingInvalid, WitnessUnavailable
 from audit.witness.logs import origin_hash
+from traceability.marks import implements
 
 FORMAT: Final = "medai.witness/1"
 _MARKER: Final = "witness"
@@ -40,6 +41,7 @@ class Cosigned(Struct, frozen=True, kw_only=True):
     time_s: int
 
 
+@implements("REQ-WIT-002")
 class StateFolder:
     """The state of one witness. Several threads and processes may use it at once; each log has its own lock."""
 
@@ -105,6 +107,7 @@ class StateFolder:
                 file.write(signed.encode("utf-8"))
 
 
+@implements("REQ-WIT-002")
 def create_state(folder: Path, keys: Sequence[cosignature.Verifier]) -> None:
     """The state of a witness that has cosigned nothing yet, or the one that is there with these keys added."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,6 +122,7 @@ def create_state(folder: Path, keys: Sequence[cosignature.Verifier]) -> None:
     _sync(folder)
 
 
+@implements("REQ-WIT-002")
 def open_state(folder: Path, keys: Sequence[cosignature.Verifier], *, lock_deadline_ms: int) -> StateFolder:
     """The state, where it belongs to these keys and every checkpoint in it is one that they cosigned.
 

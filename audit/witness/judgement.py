@@ -8,6 +8,7 @@ from audit.checkpoint import Checkpoint
 from audit.errors import ConsistencyInvalid, Malformed
 from audit.note import Note, NoteVerifier
 from audit.submission import AddCheckpoint
+from traceability.marks import implements
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -17,6 +18,7 @@ class Submitted(Struct, frozen=True, kw_only=True):
     opened: Note
 
 
+@implements("REQ-WIT-001")
 def opened(request: AddCheckpoint, keys: tuple[NoteVerifier, ...]) -> Submitted:
     """The checkpoint, signed by one of the keys that are trusted for its origin.
 
@@ -30,6 +32,7 @@ def opened(request: AddCheckpoint, keys: tuple[NoteVerifier, ...]) -> Submitted:
     return Submitted(checkpoint=checkpoint, opened=found)
 
 
+@implements("REQ-WIT-001")
 def require_consistent(request: AddCheckpoint, submitted: Checkpoint, cosigned: Checkpoint | None) -> None:
     """The submitted tree is an extension of the one that was cosigned last, whose size is the old size.
 

@@ -20,6 +20,7 @@ from audit import merkle, policy
 from audit.checkpoint import Checkpoint
 from audit.errors import Malformed, SettingInvalid
 from audit.note import NoteVerifier
+from traceability.marks import implements
 
 
 class Log(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ def origin_hash(origin: str) -> str:
     return hashlib.sha256(origin.encode("utf-8")).hexdigest()
 
 
+@implements("REQ-WIT-006")
 def read(path: Path) -> Mapping[str, Log]:
     """The logs by their origins. Raises `SettingInvalid` where the file cannot be obeyed to the letter."""
     try:

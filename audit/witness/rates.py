@@ -5,9 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from traceability.marks import implements
+
 _BURST_S: Final = 2.0  # what may come at once: this many seconds' worth
 
 
+@implements("REQ-WIT-003")
 class Rates:
     """Any thread may ask. Residual risk: a name that is forgotten, because so many others came, begins anew."""
 

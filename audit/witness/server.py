@@ -18,10 +18,12 @@ import httptools
 
 from audit.witness.answers import Answer, Asked, refused
 from audit.witness.settings import WitnessSettings
+from traceability.marks import implements
 
 _FED_BYTES: Final = 512  # at a time while the head is not whole: how far it can go beyond its limit
 
 
+@implements("REQ-WIT-005")
 class Server:
     """Listens, and hands each whole request to `answer`, in a thread."""
 
@@ -75,6 +77,7 @@ class Server:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, asked)
 
 
+@implements("REQ-WIT-005")
 class Connection(asyncio.Protocol):
     """One connection: reading a request, answering it, or waiting for the next."""
 

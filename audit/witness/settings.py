@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from audit.errors import SettingInvalid
+from traceability.marks import implements
 
 PREFIX: Final = "MEDAI_WITNESS_"
 
@@ -75,6 +76,7 @@ VARIABLES: Final = frozenset(PREFIX + name.upper() for name in {*WitnessSettings
 """Every variable that the witness reads."""
 
 
+@implements("REQ-WIT-006")
 def read(environment: Mapping[str, str]) -> WitnessSettings:
     """The witness's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     named = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}

@@ -11,8 +11,10 @@ from audit.witness import judgement
 from audit.witness.folder import Cosigned, StateFolder
 from audit.witness.judgement import Submitted
 from audit.witness.logs import Log
+from traceability.marks import implements
 
 
+@implements("REQ-WIT-001")
 class Witness:
     """Cosigns the checkpoints of the logs that it knows, each along one history. Any thread may call it."""
 

@@ -3,8 +3,10 @@
 const wanted = document.getElementById("wanted");
 const rows = Array.from(document.querySelectorAll("#components tbody tr"));
 const shown = document.getElementById("shown");
+const list = document.getElementById("list");
 wanted.hidden = false;
 wanted.addEventListener("input", () => {
+  list.open = true;
   const words = wanted.value.toLowerCase().split(/\s+/).filter(Boolean);
   let count = 0;
   for (const row of rows) {

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from service.adapters.images_dicom import CompressedFrame
 from service.domain.messages import Array
+from traceability.marks import implements
 
 LENGTH: Final = struct.Struct(">L")
 MAX_ANSWER_BYTES: Final = 4096
@@ -35,6 +36,7 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _answers = msgspec.msgpack.Decoder(Answer)
 
 
+@implements("REQ-INF-032")
 def encode_job(job: CompressedFrame) -> bytes:
     return _encoder.encode(job)
 
@@ -52,6 +54,7 @@ def encode_answer(samples: Array | None) -> bytes:
     return _encoder.encode(answer)
 
 
+@implements("REQ-INF-032")
 def empty_samples(message: bytes, job: CompressedFrame) -> Array | None:
     """An array to read the samples into, None where the child has none. ValueError where the answer is not one."""
     answer = _answers.decode(message)

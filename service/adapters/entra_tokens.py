@@ -35,7 +35,7 @@ class Bearer(Struct, frozen=True, kw_only=True):
     expires_s: int
 
 
-@implements("REQ-SEC-032")
+@implements("REQ-SEC-042")
 def scopes_of_roles(text: str) -> Mapping[str, Scope]:
     """ROLE=SCOPE, by commas; nothing means medai.SCOPE for each. Raises `SettingInvalid`."""
     if not text.strip():
@@ -62,7 +62,7 @@ class EntraTokens:
         self._known: OrderedDict[bytes, Bearer] = OrderedDict()
         self._generation = keys.generation
 
-    @implements("REQ-SEC-032")
+    @implements("REQ-SEC-042")
     def principal(self, token: str) -> Bearer | None:
         """Whose token this is; None where it is not one for us, or its key is not known yet."""
         if self._generation != self._keys.generation or self._keys.stale():
@@ -82,7 +82,7 @@ class EntraTokens:
             self._known.popitem(last=False)
         return bearer
 
-    @implements("REQ-SEC-031")
+    @implements("REQ-SEC-041")
     async def late(self, token: str) -> Bearer | None:
         """As `principal`, after a look whether the issuer has a key by now that the token names, where it is time."""
         try:

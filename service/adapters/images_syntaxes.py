@@ -5,6 +5,8 @@ from typing import Final
 from pydicom import config
 from pydicom.uid import UID
 
+from traceability.marks import implements
+
 NATIVE: Final = frozenset(
     {
         "1.2.840.10008.1.2",  # Implicit VR Little Endian
@@ -32,6 +34,7 @@ PLUGINS: Final = {
 """Encapsulated transfer syntaxes and the pydicom plugin that decodes each, in a child process."""
 
 
+@implements("REQ-INF-029")
 def known_name(uid: str) -> str | None:
     """The UID with its name if DICOM's dictionary has it as a transfer syntax: nothing else may be repeated."""
     known = UID(uid, config.IGNORE)  # otherwise it warns, with the value

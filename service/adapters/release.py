@@ -1,7 +1,7 @@
 """The release that this process runs under: read from its mounted file, verified, and held to what is here."""
 
 from collections.abc import Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 from sbom import activation, installed
 from sbom.errors import SbomError
 from service.errors import ReleaseRejected
+from traceability.marks import implements
 
 OWN: Final = "medai-flow"
 SHOWN: Final = 5
@@ -29,6 +30,7 @@ class Active(Struct, frozen=True, kw_only=True):
     page: bytes | None
 
 
+@implements("REQ-REL-005")
 def load(release: Path, keys: Path, page: Path | None, models: Mapping[str, str], *, environment: str) -> Active:
     """The release in the file `release`. Raises `ReleaseRejected` where it cannot be relied on, or where this is
     production and something differs from it. `models` are digests by NAME@VERSION."""
@@ -43,7 +45,7 @@ def load(release: Path, keys: Path, page: Path | None, models: Mapping[str, str]
     here = activation.Here(distributions=there, own=installed.own(_ROOT), models=models)
     found = [*activation.differences(opened.release, here)]
     if environment == "production":
-        found += islice(installed.altered(), SHOWN)
+        found += islice(chain(installed.shadowed(), installed.altered()), SHOWN)
         if found:
             more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise ReleaseRejected(f"this is not the release {opened.digest}: {'; '.join(found[:SHOWN])}{more}")

@@ -94,7 +94,7 @@ class CurrentPseudonyms:
     def of(self, kind: Literal["patient", "study", "peer"], value: str) -> str:
         return self._used.of(kind, value)
 
-    @implements("REQ-SEC-036")
+    @implements("REQ-SEC-046")
     def look(self) -> None:
         """The key that the source has now is the one in use, where it is one that may be; else the last stays."""
         try:

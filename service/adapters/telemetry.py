@@ -17,15 +17,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from audit.findings import Fault
+from service.adapters.alike import Alike
 from traceability.marks import implements
 
 if TYPE_CHECKING:
     from audit.watch import Pass
 
 FIELDS: Final = frozenset(
-    {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "level"}
-    | {"logger", "message", "method", "model", "origin", "pid", "reason", "records", "route", "size", "status"}
-    | {"timestamp", "version", "where", "worker", "workers"}
+    {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "left_out"}
+    | {"level", "logger", "message", "method", "model", "more", "origin", "pid", "reason", "records", "route", "size"}
+    | {"status", "timestamp", "version", "where", "worker", "workers"}
 )
 """Every field that a log line may have."""
 
@@ -41,12 +42,14 @@ def allow_listed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
     return {name: value for name, value in event.items() if name in FIELDS}
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Log lines go to `stream` (standard error) from now on; so do those of libraries, by their name alone."""
+def configure(level: str, stream: TextIO | None = None, *, alike_per_minute: int) -> None:
+    """Log lines go to `stream` (standard error) from now on; so do those of libraries, by their name alone. Of those
+    that are alike, so many a minute."""
     minimum = _LEVELS[level]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            Alike(alike_per_minute),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             allow_listed,
             structlog.processors.JSONRenderer(sort_keys=True),
@@ -187,6 +190,10 @@ class Telemetry:
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
+
+    def said(self, code: str, message: str) -> None:
+        """A line for operators that is no event of the ledger."""
+        self._log.warning("service", code=code, message=message)
 
     @implements("REQ-DEP-007")
     def exposition(self) -> bytes:

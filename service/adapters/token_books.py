@@ -17,11 +17,11 @@ class BothBooks:
     def __init__(self, opaque: TokenFile, entra: EntraTokens) -> None:
         self._opaque, self._entra = opaque, entra
 
-    @implements("REQ-SEC-032")
+    @implements("REQ-SEC-042")
     def principal(self, token: str) -> Token | Bearer | None:
         return self._entra.principal(token) if access_tokens.looks_like_one(token) else self._opaque.principal(token)
 
-    @implements("REQ-SEC-031")
+    @implements("REQ-SEC-041")
     async def late(self, token: str) -> Token | Bearer | None:
         return await self._entra.late(token) if access_tokens.looks_like_one(token) else None
 
@@ -32,7 +32,7 @@ class ConfirmedBook:
     def __init__(self, book: TokenFile | BothBooks, stale: Callable[[], bool]) -> None:
         self._book, self._stale = book, stale
 
-    @implements("REQ-SEC-034")
+    @implements("REQ-SEC-044")
     def principal(self, token: str) -> Token | Bearer | None:
         """Raises `SecretsUnavailable` while it is closed."""
         if self._stale():

@@ -26,6 +26,8 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
     """The one guard of every route; a route says in its `opt` what it needs:
 
         scope      the scope that a caller's token must have; without it the route is public, at a rate for each peer
+        named      of a public route: who sends a token that is valid, whatever its scopes, is on record by its name,
+                   and no flood of strangers folds what it is given; the route takes that caller's rate
         produces   the media type that it answers with
 
     Raises `NotAcceptable`, `Unauthenticated`, `Forbidden` or, for a public route, `RateLimited`. (One and async:
@@ -40,7 +42,7 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
             raise NotAcceptable(f"this path answers with {produces}")
         if scope is not None:
             await _authorise(case, connection.headers.get("authorization"), scope, tokens)
-        else:
+        elif not (opt.get("named") and _is_named(case, connection.headers.get("authorization"), tokens)):
             rates.take(case.peer)
 
     return check
@@ -58,6 +60,16 @@ async def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBo
     case.actor = principal.name
     if scope not in principal.scopes:
         raise Forbidden(f"the token needs the scope {scope}")
+
+
+@implements("REQ-LED-023")
+def _is_named(case: Case, header: str | None, tokens: TokenBook) -> bool:
+    """Whether the caller has a token that is valid; its name then goes on record. Any other is nobody's, as is none."""
+    token = _bearer(header)
+    principal = tokens.principal(token) if token is not None else None
+    if principal is not None:
+        case.actor = principal.name
+    return principal is not None
 
 
 def admits(accept: str, media_type: str) -> bool:

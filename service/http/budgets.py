@@ -3,7 +3,10 @@
 Whatever comes beyond is folded into windows, so that neither one address nor many at once can fill the ledger.
 """
 
+from traceability.marks import implements
 
+
+@implements("REQ-SEC-023")
 class Budget:
     """That of one kind of answer. Memory: at most `max_peers` addresses; those beyond count as one, `others`."""
 

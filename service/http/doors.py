@@ -11,8 +11,10 @@ from service.errors import RateLimited
 from service.http.admission import Rates
 from service.http.peers import Address, named, parsed
 from service.http.shares import is_within
+from traceability.marks import implements
 
 
+@implements("REQ-SEC-022")
 class Doors:
     """The connections of one listening socket in one process. A trusted proxy's are many callers': it has no share."""
 

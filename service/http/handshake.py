@@ -33,7 +33,7 @@ def secured(kind: type[Bounded], context: ssl.SSLContext) -> "type[_Handshake]":
     return Connection
 
 
-@implements("REQ-SEC-038")
+@implements("REQ-SEC-048")
 class _Handshake(asyncio.Protocol):
     kind: ClassVar[type[Bounded]]
     context: ClassVar[ssl.SSLContext]

@@ -21,6 +21,7 @@ from audit.ports import Reader
 from audit.tiles import Tile
 from service.errors import LogUnavailable, NotSigned, Overloaded
 from service.http.policy import Policy
+from traceability.marks import implements
 
 Result = TypeVar("Result")
 GZIP_LEVEL: Final = 1  # records are digests and ids for the most part: higher levels take longer and gain little
@@ -40,6 +41,7 @@ class Signed(Struct, frozen=True, kw_only=True):
     checkpoint: Checkpoint
 
 
+@implements("REQ-LOG-003")
 class PublicLog:
     """Reads the log for callers, a bounded number at once. For one event loop."""
 

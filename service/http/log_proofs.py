@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from audit import tree
 from audit.merkle import MAX_SIZE
 from service.http.log import Signed
+from traceability.marks import implements
 
 Count = Annotated[int, Meta(ge=0, le=MAX_SIZE)]
 Hash = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]{43}=$", description="32 bytes in base64 (RFC 4648 section 4).")]
@@ -50,6 +51,7 @@ class ConsistencyProof(Struct, frozen=True, kw_only=True):
     """The signed checkpoint (C2SP tlog-checkpoint)."""
 
 
+@implements("REQ-LOG-004")
 def inclusion(index: int, size: int, proof: tree.Inclusion, signed: Signed) -> bytes:
     """The answer's bytes."""
     return _encoder.encode(
@@ -65,6 +67,7 @@ def inclusion(index: int, size: int, proof: tree.Inclusion, signed: Signed) -> b
     )
 
 
+@implements("REQ-LOG-004")
 def consistency(old: int, new: int, proof: tree.Consistency, signed: Signed) -> bytes:
     """The answer's bytes."""
     return _encoder.encode(

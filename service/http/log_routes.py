@@ -3,8 +3,8 @@
 GET /checkpoint                                        folded into windows
 GET /tile/<L>/<N>[.p/<W>]                              folded into windows
 GET /tile/entries/<N>[.p/<W>]                          for `audit.read`; each on record
-GET /audit/proof/inclusion?index=N[&size=M]            each on record
-GET /audit/proof/consistency?old=M[&new=N]             each on record
+GET /audit/proof/inclusion?index=N[&size=M]            each on record; strangers', up to a flood
+GET /audit/proof/consistency?old=M[&new=N]             each on record; strangers', up to a flood
 """
 
 from typing import Any, Final
@@ -25,6 +25,7 @@ from service.http.admission import Rates
 from service.http.auth import admits
 from service.http.case import case_of
 from service.http.log import PublicLog
+from traceability.marks import implements
 
 CHECKPOINT_TYPE: Final = "text/plain"  # C2SP tlog-tiles, "Checkpoints"; Litestar adds the charset, utf-8
 TILE_TYPE: Final = "application/octet-stream"
@@ -43,9 +44,10 @@ PRIVATE: Final = "private"
 _PUBLIC: Final = {"record": "window"}
 
 
+@implements("REQ-LOG-003")
 def routes(log: PublicLog, callers: Rates) -> list[HTTPRouteHandler]:
-    """All of them. `callers` bounds how often one token may ask for entries."""
-    return [*_public(log), _entries(log, callers), *_proofs(log)]
+    """All of them. `callers` bounds how often one token may ask for entries and proofs."""
+    return [*_public(log), _entries(log, callers), *_proofs(log, callers)]
 
 
 def _public(log: PublicLog) -> list[HTTPRouteHandler]:
@@ -78,17 +80,21 @@ def _entries(log: PublicLog, callers: Rates) -> HTTPRouteHandler:
     return entries
 
 
-def _proofs(log: PublicLog) -> list[HTTPRouteHandler]:
-    @get("/audit/proof/inclusion", opt={"produces": JSON}, media_type=JSON)
+def _proofs(log: PublicLog, callers: Rates) -> list[HTTPRouteHandler]:
+    opt = {"produces": JSON, "named": True}
+
+    @get("/audit/proof/inclusion", opt=opt, media_type=JSON)
     async def inclusion(scope: Scope) -> Response[bytes]:
+        _take_rate(scope, callers)
         asked = _counts(scope, "index", "size")
         index, size = asked["index"], asked.get("size")
         if size is not None and index >= size:
             raise NotInTree("the index of a record is below the size of a tree that has it")
         return Response(log_proofs.inclusion(index, *await log.inclusion(index, size)), media_type=JSON)
 
-    @get("/audit/proof/consistency", opt={"produces": JSON}, media_type=JSON)
+    @get("/audit/proof/consistency", opt=opt, media_type=JSON)
     async def consistency(scope: Scope) -> Response[bytes]:
+        _take_rate(scope, callers)
         asked = _counts(scope, "old", "new")
         old, new = asked["old"], asked.get("new")
         if new is not None and old > new:
@@ -96,6 +102,13 @@ def _proofs(log: PublicLog) -> list[HTTPRouteHandler]:
         return Response(log_proofs.consistency(old, *await log.consistency(old, new)), media_type=JSON)
 
     return [inclusion, consistency]
+
+
+def _take_rate(scope: Scope, callers: Rates) -> None:
+    """The rate of a caller who is named; a stranger's was taken by the guard."""
+    case = case_of(scope)
+    if case.actor is not None:
+        callers.take(case.caller)
 
 
 def _tile(scope: Scope) -> Tile:

@@ -12,6 +12,7 @@ from litestar.types import Scope
 
 from service.http.admission import Rates
 from service.http.case import case_of
+from traceability.marks import implements
 
 HTML: Final = "text/html"
 _INLINE: Final = {
@@ -20,6 +21,7 @@ _INLINE: Final = {
 }
 
 
+@implements("REQ-REL-007")
 def releases_route(page: bytes | None, callers: Rates) -> HTTPRouteHandler:
     """`GET /console/releases` for `release.read`; 404 until a release brought its page. `callers` bounds how often one
     token may ask."""
@@ -40,6 +42,7 @@ def releases_route(page: bytes | None, callers: Rates) -> HTTPRouteHandler:
     return releases
 
 
+@implements("REQ-REL-007")
 def content_security_policy(page: bytes) -> str:
     """Nothing but the page's own styles and scripts, each by its digest (CSP level 3, section 2.3.1), and its data."""
     parts = ["default-src 'none'", "img-src data:"]

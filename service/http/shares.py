@@ -6,7 +6,10 @@ and Hahne call it a dynamic threshold, IEEE/ACM Transactions on Networking 6(2),
 as long as a multiple of what is free.)
 """
 
+from traceability.marks import implements
 
+
+@implements("REQ-SEC-022")
 def is_within(held: int, free: int, percent: int) -> bool:
     """Whether a caller that would hold `held`, and leave `free` to all, is within its share. 100 is no limit."""
     return held * (100 - percent) <= percent * free

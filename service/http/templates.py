@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable
 
+from traceability.marks import implements
 
+
+@implements("REQ-SEC-007")
 class Templates:
     """Knows the application's paths also where no handler was reached (405, or a refusal before routing)."""
 

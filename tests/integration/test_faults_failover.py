@@ -23,7 +23,7 @@ KEPT = 5
 LOST = 4
 """Records that were acknowledged and that the standby never had."""
 CALLERS = 4
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 SELDOM = msgspec.structs.replace(QUICK, anchor_interval_ms=600_000)
 """A process that is between two looks at its database, for as long as the test lasts."""
 

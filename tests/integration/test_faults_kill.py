@@ -17,7 +17,7 @@ from tests.system.faults.mortal import Mortals, mortals
 from tests.system.faults.proxy import Fate, Passage, Proxy, pass_all
 
 COUNT = 3
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 WHILE_CONNECTING, WHILE_APPENDING = (
     places(CONNECTING + APPENDING)[: len(CONNECTING)],
     places(CONNECTING + APPENDING)[len(CONNECTING) :],

@@ -18,7 +18,7 @@ from audit.record import Genesis, encode, event_uuid
 from tests.system.faults import log as logs
 from tests.system.faults.log import WHOLE, Log
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 UNSIGNED = 3
 WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 

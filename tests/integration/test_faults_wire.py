@@ -14,11 +14,14 @@ from tests.system.faults.conversation import APPENDING, CONNECTING, FATES, Once,
 from tests.system.faults.log import WHOLE, Divided, Log
 from tests.system.faults.proxy import Connection, Fate, Proxy, pass_all
 
-FIRST = places(CONNECTING + APPENDING)
+MAKING = places(CONNECTING)
+FIRST = places(CONNECTING + APPENDING)[len(CONNECTING) :]
 LATER = places(APPENDING)
-KNOWN = places(CONNECTING).index(Place(side="server", name="BackendKeyData", nth=1))
+KNOWN = MAKING.index(Place(side="server", name="BackendKeyData", nth=1))
 """From here on a client, and so a test, knows which server process serves it."""
 SIZES = (1, 7)
+ONE_SIZE = pytest.mark.parametrize("wired", SIZES[:1], indirect=True, ids="{} at once".format)
+"""While a connection is made, nothing of a batch has been said."""
 
 
 class Wired:
@@ -126,6 +129,15 @@ def test_the_records_of_several_callers_are_one_append(wired):
     assert wired.log.events.batches == [wired.count]
 
 
+@ONE_SIZE
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("place", MAKING, ids=str)
+def test_a_connection_that_ends_while_it_is_made_costs_no_record(wired, place, fate):
+    once = wired.arm(place, fate)
+    wired.append_anew()
+    assert (once.strikes, wired.account()) == (1, WHOLE)
+
+
 @pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("place", FIRST, ids=str)
 def test_a_connection_that_ends_at_a_message_of_a_first_append_costs_no_record(wired, place, fate):
@@ -143,7 +155,15 @@ def test_a_connection_that_ends_at_a_message_of_a_later_append_costs_no_record(w
     assert (once.strikes, wired.account()) == (1, WHOLE)
 
 
-@pytest.mark.parametrize("place", FIRST[KNOWN:], ids=str)
+@ONE_SIZE
+@pytest.mark.parametrize("place", MAKING[KNOWN:], ids=str)
+def test_a_server_process_that_is_terminated_while_its_connection_is_made_costs_no_record(wired, place):
+    once = wired.arm_terminate(place)
+    wired.append_anew()
+    assert (once.strikes, wired.account()) == (1, WHOLE)
+
+
+@pytest.mark.parametrize("place", FIRST, ids=str)
 def test_a_server_process_that_is_terminated_at_a_message_of_a_first_append_costs_no_record(wired, place):
     once = wired.arm_terminate(place)
     wired.append_anew()

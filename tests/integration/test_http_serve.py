@@ -20,6 +20,21 @@ def server(tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Of a service that was begun and stopped: whoever starts here need not make a database first."""
+    with serving(tmp_path_factory.mktemp("alone") / "home", workers=1) as begun:
+        assert begun.stop() == 0
+        yield begun.home
+
+
+@pytest.fixture
+def alone(home):
+    """A service of this test's own with one worker."""
+    with serving(home, workers=1) as server:
+        yield server
+
+
 @pytest.fixture
 def client(server):
     with server.client() as client:
@@ -87,54 +102,37 @@ def test_a_worker_that_dies_is_replaced(server):
     assert eventually(lambda: server.internal("/readyz").status == 200, within_s=30)
 
 
-def test_the_workers_end_with_a_supervisor_that_is_killed_and_the_next_start_takes_over(tmp_path):
-    server = Server(tmp_path / "home", workers=1)
-    try:
-        server.start()
-        workers = server.worker_processes()
-        assert server.process is not None
-        server.process.kill()
-        server.process.wait()
-        server.process = None
-        assert processes.are_gone(workers, within_s=10)
-        server.start()
-        with server.client(None) as client:
-            assert client.get("/health").status == 200
-    finally:
-        server.clean()
+def test_the_workers_end_with_a_supervisor_that_is_killed_and_the_next_start_takes_over(alone):
+    workers = alone.worker_processes()
+    alone.process.kill()
+    alone.process.wait()
+    alone.process = None
+    assert processes.are_gone(workers, within_s=10)
+    alone.start()
+    with alone.client(None) as client:
+        assert client.get("/health").status == 200
 
 
-def test_a_service_that_is_told_to_stop_records_its_end_and_leaves_nothing_running(tmp_path):
-    server = Server(tmp_path / "home", workers=1)
-    try:
-        server.start()
-        with server.client(None) as client:
-            opened = client.get("/docs").index
-        assert server.stop() == 0
-        assert opened is not None
-        closed, stopped = _record(server, opened + 1), _record(server, opened + 2)
-        assert (closed["kind"], closed["phase"], closed["count"]) == ("window", "closed", 1)
-        assert (stopped["kind"], stopped["requests"]) == ("service_stopped", 1)
-        assert server.left_running() == []
-    finally:
-        server.clean()
+def test_a_service_that_is_told_to_stop_records_its_end_and_leaves_nothing_running(alone):
+    with alone.client(None) as client:
+        opened = client.get("/docs").index
+    assert alone.stop() == 0
+    assert opened is not None
+    closed, stopped = _record(alone, opened + 1), _record(alone, opened + 2)
+    assert (closed["kind"], closed["phase"], closed["count"]) == ("window", "closed", 1)
+    assert (stopped["kind"], stopped["requests"]) == ("service_stopped", 1)
+    assert alone.left_running() == []
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path):
-    server = Server(tmp_path / "home", workers=1)
-    try:
-        server.start()
-        assert server.process is not None
-        worker = server.worker_processes()[0]
-        os.kill(worker.pid, signal.SIGSTOP)
-        server.process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(30) == 0
-        server.process = None
-        assert not worker.is_alive()
-    finally:
-        server.clean()
+def test_a_second_signal_ends_it_at_once(alone):
+    worker = alone.worker_processes()[0]
+    os.kill(worker.pid, signal.SIGSTOP)
+    alone.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    alone.process.send_signal(signal.SIGINT)
+    assert alone.process.wait(30) == 0
+    alone.process = None
+    assert not worker.is_alive()
 
 
 def test_a_database_of_ones_own_is_neither_migrated_nor_begun_behind_its_owners_back(tmp_path):

@@ -1,7 +1,6 @@
-"""TLS on the public port: what a client may speak, how a certificate is renewed, and who holds a place before that."""
+"""TLS on the public port: who is answered behind a handshake, and who holds a place before it is over."""
 
 import asyncio
-import os
 import ssl
 from contextlib import asynccontextmanager
 
@@ -10,15 +9,13 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from service.adapters.certificates import Certificates
-from service.errors import SettingInvalid
+from service.adapters.certificate import Certificate
 from service.http.connection import bounded
 from service.http.handshake import secured
 from service.http.policy import Policy
-from tests import certificates
-from tests.certificates import Authority
+from tests.authorities import Authority
 
-pytestmark = pytest.mark.verifies("REQ-SEC-038")
+pytestmark = pytest.mark.verifies("REQ-SEC-048")
 
 HOST = "localhost"
 REQUEST = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -54,15 +51,14 @@ async def tell(scope, receive, send):
 class Port:
     """What the tests ask of a listening port."""
 
-    def __init__(self, number, shown, refused, turned_away, failures):
-        self.number, self.shown, self.failures = number, shown, failures
-        self.refused, self.turned_away = refused, turned_away
+    def __init__(self, number, refused, turned_away):
+        self.number, self.refused, self.turned_away = number, refused, turned_away
 
 
 @asynccontextmanager
 async def listening(files, **policy):
-    refused, turned_away, failures = [], [], []
-    shown = Certificates(*files, failed=lambda where, error: failures.append(str(error)))
+    refused, turned_away = [], []
+    shown = Certificate(*files)
     kind = secured(bounded(Policy(**policy), lambda: refused.append(1), lambda: turned_away.append(1)), shown.context)
     config = uvicorn.Config(tell, http=kind, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
@@ -70,7 +66,7 @@ async def listening(files, **policy):
     server = await asyncio.get_running_loop().create_server(
         lambda: kind(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
-    port = Port(server.sockets[0].getsockname()[1], shown, refused, turned_away, failures)
+    port = Port(server.sockets[0].getsockname()[1], refused, turned_away)
     try:
         yield port
     finally:
@@ -149,43 +145,6 @@ def test_plain_http_gets_no_answer_of_http(files, run):
     run(scenario)
 
 
-def test_a_renewed_certificate_is_shown_to_the_next_connection(files, authority, run):
-    async def scenario():
-        async with listening(files) as port:
-            before = (await _ask(port, _client(authority)))[2]
-            authority.write(files[0].parent, HOST)
-            port.shown.look()
-            assert (await _ask(port, _client(authority)))[2] != before
-
-    run(scenario)
-
-
-def test_a_certificate_whose_key_has_not_come_yet_changes_nothing(files, authority, run):
-    async def scenario():
-        async with listening(files) as port:
-            before = (await _ask(port, _client(authority)))[2]
-            files[0].write_bytes(authority.issue(HOST)[0])
-            port.shown.look()
-            assert (await _ask(port, _client(authority)))[2] == before
-            assert len(port.failures) == 1
-
-    run(scenario)
-
-
-def test_the_key_that_comes_later_completes_the_renewal(files, authority, run):
-    async def scenario():
-        async with listening(files) as port:
-            before = (await _ask(port, _client(authority)))[2]
-            certificate, key = authority.issue(HOST)
-            files[0].write_bytes(certificate)
-            port.shown.look()
-            files[1].write_bytes(key)
-            port.shown.look()
-            assert (await _ask(port, _client(authority)))[2] != before
-
-    run(scenario)
-
-
 def test_who_never_ends_a_handshake_holds_a_place_like_anybody(files, run):
     async def scenario():
         # Of eight places one address has half.
@@ -210,29 +169,3 @@ def test_a_silent_handshake_ends_after_the_time_of_a_head_and_gives_its_place_ba
             assert (await _ask(port, _client(authority)))[1] == b"https"
 
     run(scenario)
-
-
-def test_a_certificate_and_its_key_may_be_one_file(tmp_path, authority):
-    both = tmp_path / "both.pem"
-    both.touch(mode=0o600)
-    both.write_bytes(b"".join(authority.issue(HOST)))
-    assert Certificates(both, both, failed=print).context.minimum_version == ssl.TLSVersion.TLSv1_2
-
-
-def test_a_key_that_others_can_read_is_refused(files):
-    os.chmod(files[1], 0o644)
-    with pytest.raises(SettingInvalid, match="0600"):
-        Certificates(*files, failed=print)
-
-
-def test_a_pair_that_does_not_match_is_refused_at_the_start(files, authority):
-    files[0].write_bytes(authority.issue(HOST)[0])
-    with pytest.raises(SettingInvalid, match="not a certificate chain and its key"):
-        Certificates(*files, failed=print)
-
-
-def test_nothing_of_a_key_that_cannot_be_read_is_in_the_message(tmp_path):
-    certificates.write(tmp_path / "tls", b"not a certificate", b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n")
-    with pytest.raises(SettingInvalid) as raised:
-        Certificates(tmp_path / "tls" / "tls.crt", tmp_path / "tls" / "tls.key", failed=print)
-    assert "c2VjcmV0" not in str(raised.value)

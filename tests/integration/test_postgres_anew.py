@@ -86,11 +86,12 @@ def test_no_row_of_a_new_schema_changes_whoever_asks(database, entries, change, 
     assert caught.value.sqlstate == "ML007"
 
 
-@pytest.fixture
-def home(tmp_path):
-    """Where a test may start a server of its own, which is stopped afterwards."""
-    yield tmp_path / "home"
-    embedded.stop(tmp_path / "home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where a server was made and started a moment ago; nothing of it is changed here. It is stopped afterwards."""
+    home = tmp_path_factory.mktemp("anew") / "home"
+    yield home
+    embedded.stop(home)
 
 
 @pytest.mark.verifies("REQ-DEP-009")

@@ -36,6 +36,23 @@ def running(home) -> Cluster:
     return embedded.start(home)
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> Path:
+    """The home of a server that was made, started and stopped; to be copied, never changed."""
+    home = tmp_path_factory.mktemp("stopped") / "home"
+    embedded.start(home)
+    embedded.stop(home)
+    return home
+
+
+@pytest.fixture
+def spoilt(stopped, tmp_path) -> Path:
+    """A copy of `stopped` for a test to spoil, with the same owners."""
+    home = tmp_path / "home"
+    subprocess.run(["cp", "-a", str(stopped), str(home)], check=True)
+    return home
+
+
 def answers(cluster: Cluster) -> bool:
     with psycopg.connect(cluster.admin_url) as connection:
         return connection.execute("SELECT 1").fetchone() == (1,)
@@ -220,29 +237,23 @@ def test_its_log_holds_no_statement(home, running):
     assert "also here" not in (home / "run" / "postgres.log").read_text()
 
 
-def test_lost_passwords_are_said_to_be_lost(tmp_path):
-    embedded.start(tmp_path)
-    embedded.stop(tmp_path)
-    (tmp_path / "postgres.json").unlink()
+def test_lost_passwords_are_said_to_be_lost(spoilt):
+    (spoilt / "postgres.json").unlink()
     with pytest.raises(SettingInvalid, match=r"postgres\.json"):
-        embedded.start(tmp_path)
+        embedded.start(spoilt)
 
 
-def test_files_of_another_major_version_are_left_alone(tmp_path):
-    embedded.start(tmp_path)
-    embedded.stop(tmp_path)
-    (tmp_path / "postgres" / "PG_VERSION").write_text("15\n")
+def test_files_of_another_major_version_are_left_alone(spoilt):
+    (spoilt / "postgres" / "PG_VERSION").write_text("15\n")
     with pytest.raises(SettingInvalid, match="version 15"):
-        embedded.start(tmp_path)
+        embedded.start(spoilt)
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path):
-    embedded.start(tmp_path)
-    embedded.stop(tmp_path)
-    with (tmp_path / "postgres" / "postgresql.conf").open("a") as file:
+def test_a_server_that_cannot_start_says_why(spoilt):
+    with (spoilt / "postgres" / "postgresql.conf").open("a") as file:
         file.write("\nno_such_setting = 1\n")
     with pytest.raises(LedgerUnavailable, match="no_such_setting"):
-        embedded.start(tmp_path)
+        embedded.start(spoilt)
 
 
 @needs_root

@@ -23,6 +23,8 @@ from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 from audit.settings import LedgerSettings
 
+pytestmark = pytest.mark.verifies("REQ-KEY-004")
+
 SUCCESSOR = "log.example/next"
 KEPT, SIGNED = 5, 8
 TABLES = ("records", "nodes", "batches", "checkpoints")
@@ -38,6 +40,7 @@ async def store(anyio_backend, database, entries) -> AsyncIterator[PostgresStore
     await store.close()
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_a_closed_log_takes_no_record_and_says_who_continues_it(store, database, entries):
     closing.close(database.admin_url, SUCCESSOR)
@@ -45,6 +48,7 @@ async def test_a_closed_log_takes_no_record_and_says_who_continues_it(store, dat
         await store.append(3, *entries.batch(1))
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_a_closed_log_takes_no_checkpoint(store, database):
     closing.close(database.admin_url, SUCCESSOR)
@@ -52,6 +56,7 @@ async def test_a_closed_log_takes_no_checkpoint(store, database):
         await store.publish(3, b"a checkpoint")
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_a_closed_log_is_not_ready_for_anybody(store, database):
     closing.close(database.admin_url, SUCCESSOR)
@@ -59,6 +64,7 @@ async def test_a_closed_log_is_not_ready_for_anybody(store, database):
         await store.ready()
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_a_closed_log_can_be_read_to_its_end(store, database):
     closing.close(database.admin_url, SUCCESSOR)
@@ -69,6 +75,7 @@ async def test_a_closed_log_can_be_read_to_its_end(store, database):
         await reader.close()
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_closing_again_changes_nothing(store, database, entries):
     for _ in range(2):
@@ -77,6 +84,7 @@ async def test_closing_again_changes_nothing(store, database, entries):
         await store.append(3, *entries.batch(1))
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_an_append_that_waits_for_its_turn_while_the_log_is_closed_writes_nothing(store, database, entries):
     """Its right to call the function was looked at before."""
@@ -104,6 +112,7 @@ async def _waiting(database, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 @pytest.mark.anyio
 async def test_a_migration_leaves_a_closed_log_closed(store, database, entries):
     closing.close(database.admin_url, SUCCESSOR)
@@ -123,6 +132,7 @@ async def test_a_login_without_rights_is_not_told_that_the_log_is_closed(databas
         await store.close()
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 def test_a_database_that_was_never_a_ledger_is_closed_by_being_left_alone(database):
     postgres = conninfo.make_conninfo(database.admin_url, dbname="postgres")
     assert closing.close(postgres, SUCCESSOR) is None
@@ -279,6 +289,7 @@ def test_a_second_recovery_finds_nothing_to_recover(recovered):
     assert (done.returncode, "nothing_lost" in done.stderr) == (2, True)
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 def test_a_checkpoint_that_a_client_kept_shows_the_loss_where_the_anchors_are_gone(place, tmp_path):
     kept = max(FolderAnchor(place.home / "anchors", (place.signer.verifier,)).all(), key=lambda one: one.size)
     for segment in (place.home / "anchors").glob("anchors-*"):
@@ -289,6 +300,7 @@ def test_a_checkpoint_that_a_client_kept_shows_the_loss_where_the_anchors_are_go
     assert place.recover("--checkpoint", str(saved)).returncode == 0
 
 
+@pytest.mark.verifies("REQ-KEY-006")
 def test_no_password_is_printed(place):
     done = place.recover()
     passwords = [conninfo.conninfo_to_dict(url)["password"] for url in place.urls.values()]

@@ -4,12 +4,16 @@ import argparse
 import datetime as dt
 import json
 import sys
+import zipfile
 from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from sbom import activation, cli_page, cli_release, evidence, looking
+from sbom import activation, cli_page, cli_release, collect, distributions, evidence, looking, releasing
+from sbom.errors import ReleaseInvalid
+from sbom.found import Installed
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = {"id": "PYSEC-1", "modified": "2026-02-28T00:00:00Z", "affected": []}
@@ -81,6 +85,93 @@ def test_the_release_is_verified_and_not_approved(folder):
     arguments = [str(folder / "release.dsse.json"), "--trusted", str(folder / evidence.DEVELOPMENT_KEY),
                  "--project", str(ROOT), "--python", sys.executable, "--evidence", str(folder)]  # fmt: skip
     assert cli_release.verify(arguments) == 3
+
+
+def verified(folder, *more):
+    return cli_release.verify(
+        [str(folder / "release.dsse.json"), "--trusted", str(folder / evidence.DEVELOPMENT_KEY),
+         "--project", str(ROOT), "--python", sys.executable, "--evidence", str(folder), *more]
+    )  # fmt: skip
+
+
+def test_a_wheel_that_was_not_given_is_said_not_to_be_compared(folder, capsys):
+    verified(folder)
+    assert "not compared: medai.whl" in capsys.readouterr().out
+
+
+def test_the_wheel_that_was_given_is_compared(folder, capsys):
+    assert verified(folder, "--wheel", str(folder.parent / "medai.whl")) == 3
+    assert "not compared: medai.whl" not in capsys.readouterr().out
+
+
+def test_a_swapped_wheel_is_another_file_than_the_releases(folder, tmp_path, capsys):
+    (tmp_path / "medai.whl").write_bytes(b"another wheel")
+    assert verified(folder, "--wheel", str(tmp_path / "medai.whl")) == 1
+    assert "medai.whl: another file than the release's" in capsys.readouterr().out
+
+
+def test_from_the_digest_the_thread_leads_to_the_components_and_says_what_is_not_bound(folder, released, capsys):
+    assert cli_release.show([released.digest, "--releases", str(folder / "release.dsse.json")]) == 0
+    out = capsys.readouterr().out
+    assert "1 machine-learning-model" in out
+    assert "not bound by this release: tests.json, trace.json" in out
+
+
+def test_an_installed_file_that_the_lock_does_not_allow_is_not_bound(monkeypatch, folder, tmp_path):
+    version = metadata.version("jinja2")
+    swapped = {"jinja2": Installed(version=version, file="jinja2.whl", sha256="f" * 64)}
+    monkeypatch.setattr(distributions, "reports", lambda where: swapped)
+    sources = releasing.Sources(
+        project=ROOT, site=collect.site_of(Path(sys.executable)), evidence=folder, wheels=(), images=(), builder="b",
+        invocation={}, work_tree="may differ",
+    )  # fmt: skip
+    with pytest.raises(ReleaseInvalid, match=r"jinja2: the installed file's digest .* is not in requirements\.lock"):
+        releasing.collect(sources)
+
+
+def wheel(path, **files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}/__init__.py", content)
+    return path
+
+
+@pytest.fixture
+def committed(monkeypatch):
+    """As if the work tree were its commit: it may not be, while somebody works on it."""
+    git = releasing._git
+    monkeypatch.setattr(releasing, "_git", lambda where, *words: "" if words[0] == "status" else git(where, *words))
+
+
+def bound(folder, path):
+    sources = releasing.Sources(
+        project=ROOT, site=collect.site_of(Path(sys.executable)), evidence=folder, wheels=(path,), images=(),
+        builder="b", invocation={},
+    )  # fmt: skip
+    return releasing.collect(sources)
+
+
+def test_a_wheel_of_the_commit_is_bound(committed, folder, tmp_path):
+    made = wheel(tmp_path / "m.whl", service=(ROOT / "service/__init__.py").read_bytes())
+    assert [each.name for each in bound(folder, made).subjects] == ["m.whl"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"service": b"import evil"}, "service/__init__.py is not the file of the commit"),
+        ({"audit/more": b""}, "audit/more/__init__.py is not the file of the commit"),
+        ({"other": b""}, "none of our packages"),
+    ],
+)
+def test_a_wheel_that_is_not_of_the_commit_is_not_bound(committed, folder, tmp_path, files, words):
+    with pytest.raises(ReleaseInvalid, match=words):
+        bound(folder, wheel(tmp_path / "m.whl", **files))
+
+
+def test_what_is_no_wheel_is_not_bound(committed, folder):
+    with pytest.raises(ReleaseInvalid, match="is no wheel"):
+        bound(folder, folder.parent / "medai.whl")
 
 
 @pytest.mark.parametrize("name", ["sbom.cdx.json", "vulnerabilities.json"])

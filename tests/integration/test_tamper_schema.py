@@ -8,6 +8,8 @@ import pytest
 from audit.postgres import catalogue, closing
 from audit.postgres.connections import Limits
 
+pytestmark = pytest.mark.verifies("REQ-AUD-021")
+
 LIMITS = Limits(connections=1, connect_timeout_ms=2_000, statement_timeout_ms=10_000, lock_timeout_ms=10_000)
 
 RENEW = "the catalogue after the newest migration is another: write what is found to audit/postgres/catalogue.txt"
@@ -90,6 +92,18 @@ CHANGES = {
     "another owner": (
         "ALTER TABLE ledger.records OWNER TO CURRENT_USER",
         "missing: table records kind r owner ledger_owner",
+    ),
+    "rows in a table of somebody's": (
+        "CREATE TABLE public.more () INHERITS (ledger.records)",
+        "not of the migrations: more rows of records in more",
+    ),
+    "a table that a crash empties": (
+        "ALTER TABLE ledger.cosigned SET UNLOGGED",
+        "not of the migrations: table cosigned kind r owner ledger_owner not durable",
+    ),
+    "an index over what a function computes": (
+        "CREATE INDEX mine ON ledger.records (lower(actor))",
+        "not of the migrations: index records CREATE INDEX mine",
     ),
     "a table of somebody's": (
         "CREATE TABLE ledger.mine (it int)",

@@ -79,13 +79,13 @@ class Clock:
 # -- the challenge
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_a_secret_is_read_after_the_vault_has_said_who_vouches_for_its_callers(cloud, client):
     assert client.get("signing-key").body == FIRST.skey.encode()
     assert [request.split()[0] for request in cloud.requests] == ["GET", "POST", "GET"]
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 @pytest.mark.parametrize("resource", ["https://vault.evil.example", "https://azure.net.evil.example", "https://x"])
 def test_attack_a_challenge_for_another_resource_gets_no_token(cloud, client, resource):
     """`verify_challenge_resource` is on: whoever answers in the vault's place is given nothing to use elsewhere."""
@@ -95,7 +95,7 @@ def test_attack_a_challenge_for_another_resource_gets_no_token(cloud, client, re
     assert cloud.issued == 0
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_a_vault_that_no_known_authority_vouches_for_is_not_spoken_to(cloud, client, monkeypatch, tmp_path):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(VaultUnavailable, match="no answer"):
@@ -106,14 +106,14 @@ def test_a_vault_that_no_known_authority_vouches_for_is_not_spoken_to(cloud, cli
 # -- at the start
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_every_secret_is_there_when_the_block_begins(environment):
     with secrets_configured.opened(environment) as held:
         assert held.signing_keys().held()[0].verifier == FIRST.verifier
         assert secrets.load(held.pseudonym_key(NO_FILE)).of("peer", "a").startswith("k1:")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 @pytest.mark.parametrize("status", [403, 429, 500, 503])
 def test_a_vault_that_refuses_keeps_it_from_starting(cloud, environment, status):
     cloud.vault_status = status
@@ -121,7 +121,7 @@ def test_a_vault_that_refuses_keeps_it_from_starting(cloud, environment, status)
         raise AssertionError("it began")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 @pytest.mark.parametrize("host", ["hospital.vault.azure.net", "login.microsoftonline.com"])
 def test_a_vault_or_an_issuer_that_is_away_keeps_it_from_starting(cloud, environment, host):
     cloud.away.add(host)
@@ -129,7 +129,7 @@ def test_a_vault_or_an_issuer_that_is_away_keeps_it_from_starting(cloud, environ
         raise AssertionError("it began")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_an_identity_that_entra_refuses_keeps_it_from_starting(cloud, environment, monkeypatch, tmp_path):
     (tmp_path / "assertion").write_text("forged")
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "assertion"))
@@ -137,21 +137,21 @@ def test_an_identity_that_entra_refuses_keeps_it_from_starting(cloud, environmen
         raise AssertionError("it began")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_a_secret_that_is_not_there_keeps_it_from_starting(cloud, environment):
     del cloud.secrets["pseudonym-key"]
     with pytest.raises(SettingInvalid, match="no secret pseudonym-key"), secrets_configured.opened(environment):
         raise AssertionError("it began")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 def test_an_empty_secret_keeps_it_from_starting(cloud, environment):
     cloud.put("pseudonym-key", "")
     with pytest.raises(SettingInvalid, match="empty"), secrets_configured.opened(environment):
         raise AssertionError("it began")
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 @pytest.mark.parametrize(
     ("given", "why"),
     [
@@ -180,7 +180,7 @@ def followed(cloud, settings, client):
     return made, clock
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_another_version_is_in_use_after_the_next_look(cloud, followed):
     vault, _ = followed
     before = VaultSecret(vault, "signing-key").version()
@@ -190,7 +190,7 @@ def test_another_version_is_in_use_after_the_next_look(cloud, followed):
     assert VaultSecret(vault, "signing-key").version() != before
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_without_the_vault_the_last_version_is_used_until_its_time_is_over(cloud, followed):
     vault, clock = followed
     cloud.away.add("hospital.vault.azure.net")
@@ -200,7 +200,7 @@ def test_without_the_vault_the_last_version_is_used_until_its_time_is_over(cloud
     assert VaultSecret(vault, "signing-key").read() == FIRST.skey.encode()
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_without_the_vault_for_too_long_no_version_is_used(followed):
     vault, clock = followed
     clock.now_s = 3600.5
@@ -209,7 +209,7 @@ def test_without_the_vault_for_too_long_no_version_is_used(followed):
         VaultSecret(vault, "signing-key").read()
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_a_vault_that_shows_a_part_confirms_nothing(cloud, followed):
     vault, clock = followed
     del cloud.secrets["pseudonym-key"]
@@ -220,7 +220,7 @@ def test_a_vault_that_shows_a_part_confirms_nothing(cloud, followed):
     assert vault.stale()
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_a_rotation_of_the_signing_key_is_prepared_and_ended_in_the_vault(cloud, followed, settings, client):
     vault = Vault(settings, ["signing-key", "signing-key-next"], client, failed=print)
     cloud.put("signing-key-next", FIRST.skey)  # outside of a rotation both are one
@@ -235,7 +235,7 @@ def test_a_rotation_of_the_signing_key_is_prepared_and_ended_in_the_vault(cloud,
     assert note.Signer.parse(cloud.secrets["signing-key"][-1]).verifier == made.verifier
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_a_token_is_issued_and_revoked_in_the_vault(environment):
     with secrets_configured.opened(environment) as held:
         source = held.token_hashes(NO_FILE)
@@ -269,7 +269,7 @@ class Changing:
         return self.body
 
 
-@pytest.mark.verifies("REQ-SEC-036")
+@pytest.mark.verifies("REQ-SEC-046")
 def test_another_key_of_pseudonyms_is_used_without_a_restart():
     source = Changing(PSEUDONYM.encode())
     used = secrets.CurrentPseudonyms(source, failed=lambda where, error: None)
@@ -278,7 +278,7 @@ def test_another_key_of_pseudonyms_is_used_without_a_restart():
     assert used.of("peer", "a").startswith("k2:")
 
 
-@pytest.mark.verifies("REQ-SEC-036")
+@pytest.mark.verifies("REQ-SEC-046")
 @pytest.mark.parametrize("body", [b"k1:" + b"cd" * 32, b"nonsense", b"", b"\xff"])
 def test_other_bytes_under_a_name_that_was_used_change_nothing_and_are_told(body):
     told = []
@@ -292,7 +292,7 @@ def test_other_bytes_under_a_name_that_was_used_change_nothing_and_are_told(body
 # -- the database's passwords
 
 
-@pytest.mark.verifies("REQ-SEC-035")
+@pytest.mark.verifies("REQ-SEC-045")
 def test_the_password_is_in_memory_and_not_in_the_address(environment):
     with secrets_configured.opened(environment) as held:
         url = held.url("postgresql://writer@db.example/medai")
@@ -304,14 +304,14 @@ def test_the_password_is_in_memory_and_not_in_the_address(environment):
         assert not os.get_inheritable(int(path.rsplit("/", 1)[1]))
 
 
-@pytest.mark.verifies("REQ-SEC-035")
+@pytest.mark.verifies("REQ-SEC-045")
 @pytest.mark.parametrize("url", ["postgresql://writer:x@db/medai", "postgresql://writer@db/medai?passfile=/x"])
 def test_a_password_in_two_places_is_refused_without_repeating_it(environment, url):
     with secrets_configured.opened(environment) as held, pytest.raises(SettingInvalid, match="one place"):
         held.url(url)
 
 
-@pytest.mark.verifies("REQ-SEC-035")
+@pytest.mark.verifies("REQ-SEC-045")
 def test_the_password_is_a_token_of_entra_and_a_new_one_before_it_expires(cloud):
     from audit.azure_identity import Identity
 
@@ -327,7 +327,7 @@ def test_the_password_is_a_token_of_entra_and_a_new_one_before_it_expires(cloud)
             assert "token-1" in file.read()
 
 
-@pytest.mark.verifies("REQ-SEC-035")
+@pytest.mark.verifies("REQ-SEC-045")
 def test_an_identity_that_is_not_to_be_had_keeps_the_database_from_being_asked(cloud, tmp_path):
     cloud.away.add("login.microsoftonline.com")
     given = {
@@ -343,14 +343,14 @@ def test_an_identity_that_is_not_to_be_had_keeps_the_database_from_being_asked(c
 # -- what is said
 
 
-@pytest.mark.verifies("REQ-SEC-033")
+@pytest.mark.verifies("REQ-SEC-043")
 @pytest.mark.parametrize(
     "broken", ["away", "status", "challenge", "assertion", "nonsense", "missing", "nothing"], ids=lambda name: name
 )
 def test_no_log_line_and_no_error_holds_a_secret(cloud, environment, monkeypatch, tmp_path, broken):
     """Everything that is secret here is planted as a word, and looked for in all that is written."""
     lines = io.StringIO()
-    telemetry.configure("debug", lines)
+    telemetry.configure("debug", lines, alike_per_minute=1000)
     monkeypatch.setattr(logging.getLogger("azure"), "level", logging.DEBUG)
     monkeypatch.setattr(logging.getLogger("urllib3"), "level", logging.DEBUG)
     _break(cloud, broken, monkeypatch, tmp_path)

@@ -19,6 +19,8 @@ from service.watching import running
 from tests.tampering import ledger
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
+pytestmark = pytest.mark.verifies("REQ-AUD-019")
+
 
 @pytest.fixture
 def environment(database, tmp_path):
@@ -80,11 +82,13 @@ def eyes_of(environment):
     return ChildEyes(environment, lambda: NEXT_KEY.verifier)
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_child_verifies_the_ledger_that_its_environment_names(environment):
     report = asyncio.run(eyes_of(environment).look(None))
     assert (report.exit_code, report.size, report.anchored) == (0, SMALL.size, SMALL.size)
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_child_goes_on_from_what_another_verified(environment):
     async def twice():
         first = await eyes_of(environment).look(None)
@@ -93,12 +97,14 @@ def test_a_child_goes_on_from_what_another_verified(environment):
     assert asyncio.run(twice()).exit_code == 0
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_child_tells_what_was_altered_and_where(environment, database):
     alter(database)
     report = asyncio.run(eyes_of(environment).look(None))
     assert [(one.fault, one.first) for one in report.found] == [("derived_column", 5)]
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("ALTER TABLE ledger.records DISABLE TRIGGER never_change")
@@ -106,12 +112,29 @@ def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
     assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE ledger.records DROP COLUMN actor",
+        "ALTER TABLE ledger.records ALTER COLUMN record TYPE text USING encode(record, 'hex')",
+        "ALTER TABLE ledger.nodes RENAME TO elsewhere",
+    ],
+)
+def test_a_child_tells_where_tables_are_so_changed_that_they_cannot_be_read(environment, database, statement):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute(statement)
+    report = asyncio.run(eyes_of(environment).look(None))
+    assert (report.exit_code, {one.fault for one in report.found}) == (1, {"schema_changed"})
+
+
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_child_without_a_database_is_no_verdict(environment):
     nowhere = environment | {"MEDAI_DATABASE_READER_URL": "postgresql://nobody@127.0.0.1:1/none"}
     with pytest.raises(LedgerUnavailable):
         asyncio.run(eyes_of(nowhere).look(None))
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_look_that_is_given_up_leaves_no_child_behind(environment):
     async def given_up():
         look = asyncio.create_task(eyes_of(environment).look(None))
@@ -123,6 +146,7 @@ def test_a_look_that_is_given_up_leaves_no_child_behind(environment):
     assert children("audit.look") == []
 
 
+@pytest.mark.verifies("REQ-AUD-020")
 def test_a_worker_exposes_what_its_audit_found(environment, database):
     alter(database)
     metrics = Telemetry()

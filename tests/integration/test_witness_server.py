@@ -12,6 +12,8 @@ from audit.witness.answers import Answer, Asked, refused
 from audit.witness.server import Server
 from audit.witness.settings import WitnessSettings
 
+pytestmark = pytest.mark.verifies("REQ-WIT-005")
+
 LIMIT_S = 20.0
 
 

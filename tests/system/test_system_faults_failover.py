@@ -25,7 +25,7 @@ BEFORE = 5
 """Findings that each client has when the standby falls behind, or the primary is lost."""
 AFTER = 5
 """Findings that each has besides."""
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 PROBES = 8
 """Connections to the internal port; several, since each worker answers for itself."""
 

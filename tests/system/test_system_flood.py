@@ -1,6 +1,9 @@
 """A flood of strangers against the whole service: what it writes is bounded, and all of it is covered."""
 
 import http.client
+import json
+import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,18 +26,25 @@ BOUNDS: dict[str, Any] = {
     "windows_per_minute": 10,
 }  # fmt: skip
 """Bounds that a small flood reaches."""
+ALIKE = 5
+"""Log lines of one kind in a minute and worker."""
 SETTINGS = {
     **{f"MEDAI_{name.upper()}": str(value) for name, value in BOUNDS.items()},
     "MEDAI_REFUSAL_DELAY_MS": "0",
     "MEDAI_PEER_RATE_PER_S": "100000",
     "MEDAI_PEER_BURST": "100000",
     "MEDAI_TRUSTED_PROXIES": "127.0.0.1/32",
+    "MEDAI_LOG_ALIKE_PER_MINUTE": str(ALIKE),
 }
-REQUESTS = [
+Requests = Sequence[tuple[str, str, dict[str, str]]]
+REQUESTS: Requests = [
     ("GET", "/health", {}), ("GET", "/version", {}), ("GET", "/docs", {}), ("GET", "/checkpoint", {}),
     ("GET", "/nothing", {}), ("DELETE", "/health", {}), ("POST", "/infer", {"Authorization": "Bearer of-nobody"}),
     ("GET", "/audit/proof/inclusion?index=0", {}),
 ]  # fmt: skip
+UPGRADE = {"Connection": "upgrade", "Upgrade": "websocket"}
+SHOUTED = 200
+"""Requests for another protocol, and as many that are not HTTP: the server's library writes a line of each."""
 DIRECT, BEHIND, ONE = 60, 60, 40
 """Addresses that ask by themselves, that a trusted proxy names, and how often one address asks everything."""
 FINDINGS = 5
@@ -66,8 +76,9 @@ def flooded(tmp_path_factory, ct_slice, entries_of) -> Iterator[Flooded]:
         before = processes.resident_mib(server.worker_processes())
         with ThreadPoolExecutor(8) as threads, server.client() as caller:
             answers = threads.map(lambda one: _asks(server.port, *one), callers)
+            shouts = threads.map(lambda _: _shouts(server.port), range(SHOUTED))
             findings = [caller.infer(ct_slice).status for _ in range(FINDINGS)]
-            answered = [answer for each in answers for answer in each]
+            answered = [answer for each in (*answers, *shouts) for answer in each]
         grown = processes.resident_mib(server.worker_processes()) - before
         assert server.stop() == 0
         with embedded.using(server.home):
@@ -78,11 +89,11 @@ def flooded(tmp_path_factory, ct_slice, entries_of) -> Iterator[Flooded]:
         )  # fmt: skip
 
 
-def _asks(port: int, source: str, named: str | None) -> Sequence[tuple[int, int]]:
+def _asks(port: int, source: str, named: str | None, requests: Requests = REQUESTS) -> Sequence[tuple[int, int]]:
     """Status and ledger index of each answer to one stranger."""
     connection = http.client.HTTPConnection(HOST, port, timeout=60, source_address=(source, 0))
     answers = []
-    for method, target, headers in REQUESTS:
+    for method, target, headers in requests:
         forwarded = {} if named is None else {"X-Forwarded-For": named}
         connection.request(method, target, headers={**headers, **forwarded})
         answer = connection.getresponse()
@@ -90,6 +101,14 @@ def _asks(port: int, source: str, named: str | None) -> Sequence[tuple[int, int]
         answers.append((answer.status, int(answer.headers["Ledger-Index"])))
     connection.close()
     return answers
+
+
+def _shouts(port: int) -> Sequence[tuple[int, int]]:
+    """The answer to one request for another protocol; what is not HTTP has none that is on record."""
+    with socket.create_connection((HOST, port), timeout=60) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.1 400 ")
+    return _asks(port, "127.3.0.1", None, [("GET", "/health", UPGRADE)])
 
 
 def test_every_request_of_the_flood_is_answered_as_alone(flooded):
@@ -120,9 +139,23 @@ def test_a_caller_with_a_token_is_given_its_findings_meanwhile(flooded):
 
 
 def test_addresses_that_an_untrusted_peer_names_are_one_caller(flooded):
-    """Of the 40 that it claimed to be, none has a record of its own."""
+    """Of the 40 that it claimed to be, none has a record of its own: besides those that asked by themselves or behind a
+    proxy there are that peer, the one that shouted, and all others as one."""
     peers = {one.peer for one in flooded.of_strangers}
-    assert len(peers) <= DIRECT + BEHIND + 2
+    assert len(peers) <= DIRECT + BEHIND + 3
+
+
+@pytest.mark.verifies("REQ-SEC-031")
+def test_the_flood_writes_no_more_lines_of_one_kind_than_the_setting_names(flooded):
+    written = [line for line in map(_parsed, flooded.server.log.read_text().splitlines()) if line is not None]
+    kinds = Counter((line["timestamp"][:16], line["event"], line.get("logger")) for line in written)
+    # A worker's minute is not the clock's: two of its minutes may begin within one of these.
+    assert max(kinds.values()) <= 2 * ALIKE * WORKERS
+    assert sum(line.get("logger") == "uvicorn.error" for line in written) >= ALIKE
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    return json.loads(line) if line.startswith("{") else None
 
 
 def test_the_workers_hold_no_more_memory_than_before(flooded):

@@ -49,6 +49,19 @@ def test_workflows_have_the_form_that_github_takes(folder):
     assert done.returncode == 0, done.stdout
 
 
+def test_each_variable_that_an_environment_has_to_set_is_named_and_explained(repository, folder):
+    used = {name for path in folder.glob("*.yml") for name in re.findall(r"vars\.(\w+)", path.read_text("utf-8"))}
+    listed = yaml.safe_load((repository / ".github" / "actionlint.yaml").read_text("utf-8"))["config-variables"]
+    manual = (repository / "deploy" / "README.md").read_text("utf-8")
+    assert ({*listed}, {name for name in used if f"`{name}`" in manual}) == (used, used)
+
+
+def test_each_secret_is_explained(repository, folder):
+    used = {name for path in folder.glob("*.yml") for name in re.findall(r"secrets\.(\w+)", path.read_text("utf-8"))}
+    manual = (repository / "deploy" / "README.md").read_text("utf-8")
+    assert {name for name in used if f"`{name}`" not in manual} == set()
+
+
 def test_zizmor_finds_nothing_in_the_workflows(folder):
     beside = Path(sys.executable).with_name("zizmor")  # a program, not a module
     done = subprocess.run(
@@ -113,6 +126,11 @@ def test_feature_branches_and_proposals_end_at_the_image(workflows):
     events = workflows["checks"][True]
     assert (events["push"], "pull_request" in events) == ({"branches": ["feature/**"]}, True)
     assert {*workflows["checks"]["jobs"]} == {"lint", "tests", "infrastructure", "image", "scan"}
+
+
+def test_an_image_is_built_of_what_passed_everything_else(workflows):
+    needed = {name: job.get("needs") for name, job in workflows["checks"]["jobs"].items()}
+    assert (needed["image"], needed["scan"]) == (["lint", "tests", "infrastructure"], "image")
 
 
 def test_production_comes_after_staging_and_staging_after_the_scan(workflows):

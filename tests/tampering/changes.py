@@ -24,6 +24,16 @@ def far(at: int) -> int:
     return 70
 
 
+def beside(at: int) -> int:
+    """A record of the batch after, or before, that of `at`."""
+    return {50: 70, 70: 50, 300: 560, 560: 300, 595: 540}[at]
+
+
+def shortly_before(at: int) -> int:
+    """A record of the batch before, where `at` is a batch's first."""
+    return at - 2 if at == 272 else at - 20
+
+
 def flip(row: Row, column: str) -> None:
     """One bit of a value of any type; a value where there was none."""
     value = row[column]

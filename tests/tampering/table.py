@@ -13,7 +13,7 @@ from audit.findings import Fault, Part
 from audit.note import Signer
 from tests.tampering import changes, places
 from tests.tampering import tables as do
-from tests.tampering.changes import Change, far, partner
+from tests.tampering.changes import Change, beside, far, partner, shortly_before
 from tests.tampering.ledger import FOREIGN_KEY, KEY, NEXT_KEY, ORIGIN, OTHER_POLICY, key_of
 from tests.tampering.places import Where
 
@@ -131,6 +131,11 @@ MOVED: Final = (
         where=places.both(far), place="both records", change=changes.swap(far, "idx"),
     ),
     Mutation(
+        columns=_columns("records", "idx"), what="a batch's first record and one of the batch before, swapped",
+        fault="reordered", where=places.both(shortly_before), place="both records",
+        change=changes.swap(shortly_before, "idx"), at=(65, 272, 532),
+    ),
+    Mutation(
         columns=_columns("records", "idx"), what="two records, swapped", recomputed=ALL, fault="suffix_rewritten",
         where=lambda plan, at: [plan.between_signed(min(at, far(at)))], place=places.interval.__doc__ or "",
         change=changes.then(changes.swap(far, "idx"), do.recompute_all),
@@ -143,6 +148,16 @@ MOVED: Final = (
     Mutation(
         columns=_columns("records", "idx"), what="a record moved to another batch, the others making place",
         fault="reordered", where=places.span(far), place="from the one place to the other", change=changes.move(far),
+    ),
+    Mutation(
+        columns=_columns("records", "idx"), what="a record moved to the batch after or before, the others making place",
+        fault="reordered", where=places.span(beside), place="from the one place to the other",
+        change=changes.move(beside), at=(50, 70, 300, 560, 595),
+    ),
+    Mutation(
+        columns=_columns("records", "idx"), what="a record moved to the ledger's end, the others making place",
+        fault="reordered", where=lambda plan, at: [(at, plan.size)], place="from the one place to the other",
+        change=lambda tables, at: changes.move(lambda _: len(tables.records) - 1)(tables, at), at=(150, 300),
     ),
     Mutation(
         columns=_columns("records", "idx"), what="a record moved beyond the ledger's end", fault="reordered",
@@ -163,6 +178,11 @@ COUNTED: Final = (
     Mutation(
         columns=_WHOLE_ROWS, what="a record deleted, those after it moved up", recomputed=ALL,
         fault="suffix_rewritten", where=places.interval, at=(35, 300),
+        change=changes.then(changes.delete_and_close, do.recompute_all),
+    ),
+    Mutation(
+        columns=_WHOLE_ROWS, what="a record before the key's rotation deleted, those after it moved up", recomputed=ALL,
+        fault="suffix_rewritten", where=places.interval, at=(1, 7),
         change=changes.then(changes.delete_and_close, do.recompute_all),
     ),
     Mutation(

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from audit import record
 from audit.auditevent import event, faults
 
+pytestmark = pytest.mark.verifies("REQ-LOG-007")
+
 LEAF = bytes(range(32))
 PATIENT = f"k1:{'a' * 64}"
 

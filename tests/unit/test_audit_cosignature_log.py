@@ -28,6 +28,7 @@ async def proved(world, folder, entries):
     return (await ledger.append(entries.request())).proof, second.verifier
 
 
+@pytest.mark.verifies("REQ-KEY-007")
 def test_a_receipt_is_signed_by_both_keys_and_either_suffices(story, tmp_path, entries):
     async def test(world):
         proof, second = await proved(world, tmp_path, entries)
@@ -37,6 +38,7 @@ def test_a_receipt_is_signed_by_both_keys_and_either_suffices(story, tmp_path, e
     story(test)
 
 
+@pytest.mark.verifies("REQ-KEY-007")
 def test_an_anchor_holds_both_signatures(story, tmp_path, entries):
     async def test(world):
         _, second = await proved(world, tmp_path, entries)
@@ -56,6 +58,7 @@ def test_a_second_key_that_was_named_has_to_be_there(tmp_path):
         signing.load_second(tmp_path / "none.key", "log.example/a", required=True)
 
 
+@pytest.mark.verifies("REQ-KEY-007")
 @pytest.mark.parametrize(
     "name, algorithm", [("log.example/b", ALGORITHM_ML_DSA_44), ("log.example/a", ALGORITHM_ED25519)]
 )

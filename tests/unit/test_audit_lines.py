@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from audit import lines, record
 
+pytestmark = pytest.mark.verifies("REQ-LOG-006")
+
 LEAF = bytes(range(32))
 
 

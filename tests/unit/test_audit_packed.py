@@ -43,6 +43,7 @@ def accepted(tile, count, *, schema=True):
     return packed.judge(tile, tile.first, tile.first + count, schema=schema)
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_records_of_any_kind_are_accepted_with_their_leaves_and_clocks(entries):
     judged = accepted(tile_of(entries), len(entries))
@@ -51,6 +52,7 @@ def test_records_of_any_kind_are_accepted_with_their_leaves_and_clocks(entries):
     assert judged.clocks == [entry.recorded_at_us for entry in entries]
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @given(RECORDS, st.data())
 def test_bytes_that_are_no_record_are_not_accepted(entry, data):
     body = bytearray(record.encode(entry))
@@ -69,6 +71,7 @@ def test_bytes_that_are_no_record_are_not_accepted(entry, data):
 INSERTED = st.sampled_from([b" ", b",", b'"', b"{", b"}", b"\n", b"\x00", b'"actor":"a",', b"null", b"0", b"A", b"-"])
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @given(PREDICTIONS, INSERTED, st.data())
 def test_a_prediction_with_something_inserted_is_accepted_only_if_it_is_one(entry, inserted, data):
     body = record.encode(entry)
@@ -82,6 +85,7 @@ def test_a_prediction_with_something_inserted_is_accepted_only_if_it_is_one(entr
         assert accepted(tile_of_bytes([mutant], [line]), 1) is not None
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @given(PREDICTIONS | values(inspect.type_info(record.Request)), st.sampled_from([*COLUMNS, "event_id"]))
 def test_a_search_column_that_differs_is_not_accepted(entry, column):
     names = ("event_id", *packed.LINE_COLUMNS[:-1], "name", "version")
@@ -106,10 +110,12 @@ def test_a_line_says_every_search_column(kind, data):
     assert "@".join(model) == (columns["model"] or "")
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 def test_a_tile_with_a_doubtful_column_is_not_accepted(entries):
     assert accepted(replace(tile_of([entries.request()]), doubtful=1), 1) is None
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @pytest.mark.parametrize("schema", [True, False])
 @pytest.mark.parametrize("member", ["indices", "lengths", "bodies", "leaves"])
 def test_a_tile_with_one_byte_changed_is_not_accepted(entries, member, schema):
@@ -120,16 +126,19 @@ def test_a_tile_with_one_byte_changed_is_not_accepted(entries, member, schema):
         assert accepted(replace(tile, **{member: changed}), 3, schema=schema) is None
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_tile_of_another_size_than_expected_is_not_accepted(entries, count):
     assert accepted(tile_of([entries.request() for _ in range(3)]), count) is None
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 def test_records_in_another_order_are_not_accepted(entries):
     tile = tile_of([entries.request() for _ in range(2)])
     swapped = replace(tile, indices=tile.indices[8:] + tile.indices[:8])
     assert accepted(swapped, 2) is None
 
 
+@pytest.mark.verifies("REQ-AUD-022")
 def test_an_empty_tile_is_not_accepted():
     assert accepted(packed.Tile(first=0, indices=b"", lengths=b"", bodies=b"", leaves=b""), 1) is None

@@ -36,11 +36,13 @@ def as_the_other_tells(name, read):
     return name, least, [as_the_other_tells(member, read) for member in members]
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @STEM
 def test_a_policy_that_the_specification_allows_is_taken(path):
     assert policy.parse(path.read_bytes()).logs is not None
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
 def test_a_policy_with_a_mutation_is_refused(path):
     with pytest.raises(Malformed):
@@ -53,12 +55,14 @@ def test_the_stand_alone_verifier_refuses_the_same_policies(path):
         verifier.parse_policy(path.read_bytes())
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @STEM
 def test_the_stand_alone_verifier_reads_the_same_quorum(path):
     read = verifier.parse_policy(path.read_bytes())
     assert as_told(policy.parse(path.read_bytes()).quorum) == as_the_other_tells(read.quorum, read)
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @STEM
 def test_the_stand_alone_verifier_reads_the_same_keys(path):
     ours, theirs = policy.parse(path.read_bytes()), verifier.parse_policy(path.read_bytes())
@@ -70,6 +74,7 @@ def test_the_stand_alone_verifier_reads_the_same_keys(path):
     ]
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @given(st.binary(max_size=80) | st.text(max_size=80).map(lambda text: f"{WHOLE}{text}\n".encode("utf-8", "replace")))
 def test_arbitrary_bytes_are_taken_or_refused_by_both_alike(text):
     taken = []
@@ -82,25 +87,30 @@ def test_arbitrary_bytes_are_taken_or_refused_by_both_alike(text):
     assert taken[0] is taken[1]
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_the_line_at_fault_is_named():
     with pytest.raises(Malformed, match="line 9: "):
         policy.parse(WHOLE.replace("2 X1", "7 X1"))
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_text_and_bytes_are_read_alike():
     assert policy.parse(WHOLE) == policy.parse(WHOLE.encode())
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_policy_beyond_its_limit_is_not_read():
     with pytest.raises(Malformed):
         policy.parse(b"#" * policy.MAX_POLICY_BYTES + b"\n")
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_witness_keeps_its_address():
     read = policy.parse(WHOLE.replace(str(X[0]), f"{X[0]} https://x1.example/"))
     assert [witness.url for witness in read.witnesses][:2] == ["https://x1.example/", None]
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_log_has_either_kind_of_key():
     assert policy.parse(f"log {LOG}\nlog {LOG_ML_DSA}\nquorum none\n").logs == (LOG, LOG_ML_DSA)
 
@@ -121,6 +131,7 @@ def lines(*more):
     return "".join(f"witness {name} {key}\n" for name, key in WITNESSES.items()) + "".join(f"{one}\n" for one in more)
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize(
     "cosigned, expected",
     [("", False), ("a", False), ("ab", False), ("abd", True), ("acf", True), ("abc", False), ("def", False),
@@ -131,6 +142,7 @@ def test_two_of_three_and_one_of_three_others_is_counted_group_by_group(cosigned
     assert met(text, cosigned) is expected
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @given(
     st.sets(st.sampled_from("abcdef")),
     st.permutations("abcdef"),
@@ -149,18 +161,21 @@ def test_both_verifiers_count_any_two_groups_alike(cosigned, names, split, least
     assert (met(text, cosigned), theirs) == (expected, expected)
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize("path", COSIGNED, ids=lambda path: f"{path.parts[-2]}/{path.stem}")
 def test_a_cosigned_receipt_is_judged_as_its_folder_says(path):
     found = evidence.check_receipt(path.read_bytes(), policy.parse(POLICY.read_bytes()))
     assert f"exit-{found.exit_code}" == path.parts[-2]
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize("path", [path for path in COSIGNED if path.parts[-2] == "exit-1"], ids=lambda path: path.stem)
 def test_a_false_cosignature_of_a_known_witness_is_an_error_however_many_others_cosigned(path):
     with pytest.raises(SignatureInvalid):
         receipt.verify(path.read_bytes(), policy.parse(POLICY.read_bytes()))
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_checkpoint_says_who_witnessed_it(log: Log):
     trusted = policy.parse(policy_text(log))
     text = note.split(log.checkpoint)[0]
@@ -169,6 +184,7 @@ def test_a_checkpoint_says_who_witnessed_it(log: Log):
     assert receipt.witnessed(trusted, opened) == "witnessed by W1, W2 (2 of 3)"
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_what_is_not_met_says_who_cosigned_and_what_was_asked_for(log: Log):
     trusted = policy.parse(policy_text(log))
     opened = receipt.open_checkpoint(log.checkpoint + W3.cosign(note.split(log.checkpoint)[0], TIME_S).line, trusted)
@@ -176,12 +192,14 @@ def test_what_is_not_met_says_who_cosigned_and_what_was_asked_for(log: Log):
         receipt.require_quorum(trusted, opened)
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_witness_counts_although_the_quorum_asks_for_none(log: Log):
     trusted = policy.parse(policy_text(log).replace("quorum two-of-three", "quorum none"))
     opened = receipt.open_checkpoint(log.checkpoint + W3.cosign(note.split(log.checkpoint)[0], TIME_S).line, trusted)
     assert receipt.witnessed(trusted, opened) == "witnessed by W3 (1 of 3)"
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_name_that_cannot_be_printed_is_shown_by_its_bytes():
     read = policy.parse(b"witness W\xff\xc2\x9b1m %s\nquorum W\xff\xc2\x9b1m\n" % str(X[0]).encode())
     assert receipt.shown(read.witnesses[0].name) == "W\\udcff\\x9b1m"
@@ -229,6 +247,7 @@ def test_a_quorum_that_no_file_could_state_cannot_be_obeyed(log: Log, quorum):
         receipt.open_checkpoint(log.checkpoint, Policy(logs=(log.signer.verifier,), witnesses=(A, B), quorum=quorum))
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize("text", [None, 7, ["log"], "log \ud800\n"], ids=repr)
 def test_what_is_no_text_is_no_policy(text):
     with pytest.raises(Malformed):

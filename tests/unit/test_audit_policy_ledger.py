@@ -11,6 +11,8 @@ from audit.errors import SettingInvalid
 from audit.memory import MemoryDatabase, MemoryReader, MemoryStore
 from audit.ports import Cosigned
 
+pytestmark = pytest.mark.verifies("REQ-PUB-010")
+
 SIGNER = note.Signer("log.example/entries", b"\x07" * 32)
 NEXT = note.Signer("log.example/entries", b"\x08" * 32)
 W1, W2, W3 = (Cosigner(f"witness.example/w{at}", bytes([at]) * 32) for at in (1, 2, 3))
@@ -122,16 +124,19 @@ def first_key(entries, text):
     return asyncio.run(whole())
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 @pytest.mark.parametrize("keys", [(SIGNER, NEXT), (NEXT, SIGNER)])
 def test_of_a_logs_key_history_the_first_is_the_one_that_record_0_names(entries, keys):
     lines = "".join(f"log {key.verifier}\n" for key in keys)
     assert first_key(entries, f"{lines}quorum none\n") == SIGNER.verifier
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_policy_of_other_logs_is_found_out_by_its_key(entries):
     assert first_key(entries, f"log {NEXT.verifier}\nquorum none\n") == NEXT.verifier
 
 
+@pytest.mark.verifies("REQ-PUB-007")
 def test_a_policy_without_an_ed25519_key_of_the_log_cannot_be_obeyed(entries):
     second = Cosigner(SIGNER.name, b"m" * 32, ALGORITHM_ML_DSA_44).verifier
     with pytest.raises(SettingInvalid):

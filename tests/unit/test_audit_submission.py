@@ -13,15 +13,18 @@ BODY = LOG.body(5, 12)
 HASH = base64.b64encode(bytes(32)).decode()
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 def test_a_submission_is_old_size_proof_and_checkpoint():
     found = submission.parse(BODY)
     assert (found.old_size, found.proof, found.signed) == (5, LOG.proof(5, 12), LOG.signed(12))
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 def test_the_origin_of_a_submission_is_its_checkpoints():
     assert submission.parse(BODY).origin == "log.example/a"
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 @given(st.integers(0, 2**63 - 1), st.lists(st.binary(min_size=32, max_size=32), max_size=63).map(tuple))
 def test_what_is_written_is_read_back(old_size, proof):
     made = submission.AddCheckpoint(old_size=old_size, proof=proof, signed=LOG.signed(12))
@@ -62,22 +65,26 @@ BROKEN = {
 }
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
 def test_a_submission_with_a_mutation_is_malformed(body):
     with pytest.raises(Malformed):
         submission.parse(body)
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 def test_a_proof_may_have_as_many_hashes_as_the_specification_allows():
     body = LOG.body(5, 12, proof=(bytes(32),) * 63)
     assert len(submission.parse(body).proof) == 63
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 def test_a_witness_may_take_fewer_hashes():
     with pytest.raises(Malformed):
         submission.parse(BODY, max_proof_hashes=1)
 
 
+@pytest.mark.verifies("REQ-WIT-004")
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_malformed(body):
     with pytest.raises(Malformed):

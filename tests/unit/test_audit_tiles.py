@@ -9,6 +9,8 @@ from audit.errors import Malformed
 from audit.tiles import ENTRIES, Tile
 from tests import tile_client
 
+pytestmark = pytest.mark.verifies("REQ-LOG-001")
+
 LEVELS = st.integers(0, tiles.MAX_LEVEL) | st.just(ENTRIES)
 TILES = st.builds(Tile, level=LEVELS, index=st.integers(0, merkle.MAX_SIZE >> 8), width=st.integers(1, 256))
 SIZES = st.integers(0, 2_000) | st.integers(65_000, 70_000)

@@ -13,6 +13,8 @@ from audit.errors import Altered
 from audit.tiles import ENTRIES, Tile
 from tests.log_fakes import Served, leaf
 
+pytestmark = pytest.mark.verifies("REQ-LOG-002")
+
 LARGE = 66_000  # a tile of level 2, and partial ones at all levels
 LEAVES = [leaf(at) for at in range(LARGE)]
 PLACES = st.integers(0, LARGE)

@@ -12,6 +12,8 @@ from audit.witness.logs import Log, origin_hash
 from audit.witness.witness import Witness
 from tests.witness_log import tree
 
+pytestmark = pytest.mark.verifies("REQ-WIT-002")
+
 LOG = tree()
 HASH = origin_hash(LOG.origin)
 ED = Cosigner("witness.example/w1", b"1" * 32)

@@ -8,6 +8,8 @@ from audit.witness import folder
 from audit.witness.logs import origin_hash
 from tests.witness_log import ED, FORKED, LOG, NOW_S, OTHER, Begun
 
+pytestmark = pytest.mark.verifies("REQ-WIT-001", "REQ-WIT-002")
+
 ROTATED = note.Signer(LOG.origin, b"r" * 32)
 
 

@@ -9,6 +9,8 @@ from audit.errors import ConsistencyInvalid, LogUnknown, Malformed, SignatureInv
 from audit.witness.logs import origin_hash
 from tests.witness_log import ED, FORKED, LOG, NOW_S, OTHER, PQ, Begun, tree
 
+pytestmark = pytest.mark.verifies("REQ-WIT-001")
+
 ROTATED = note.Signer(LOG.origin, b"r" * 32)
 
 

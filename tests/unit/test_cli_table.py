@@ -52,6 +52,12 @@ def test_auditors_and_operators_need_no_web_framework_and_no_onnx_runtime(argume
     assert _imported_by(arguments, tmp_path) == []
 
 
+def test_a_worker_needs_nothing_that_migrates():
+    program = "import sys, service.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert {"sqlalchemy", "alembic", "uvicorn"} & set(done.stdout.split()) == {"uvicorn"}, done.stderr
+
+
 @pytest.mark.parametrize("words", cli.COMMANDS, ids=" ".join)
 def test_every_command_says_what_it_is_for(medai, words):
     done = medai(*words, "--help")

@@ -7,7 +7,7 @@ from audit.errors import SettingInvalid
 from audit.postgres import verified
 from audit.settings import places
 
-pytestmark = pytest.mark.verifies("REQ-SEC-037")
+pytestmark = pytest.mark.verifies("REQ-SEC-047")
 
 URL = "postgresql://writer@db.example/medai"
 

@@ -4,6 +4,8 @@ import runpy
 
 import pytest
 
+pytestmark = pytest.mark.verifies("REQ-DEP-017")
+
 
 @pytest.fixture(scope="module")
 def nowhere(repository):

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.verifies("REQ-DEP-016")
+
 
 @pytest.fixture(scope="module")
 def script(repository):

@@ -13,7 +13,7 @@ from audit.access_tokens import Expected
 from audit.errors import TokenRefused
 from tests.entra_tokens import AUDIENCE, LOGIN, NOW_S, OBJECT_ID, OTHER_TENANT, TENANT, Issuer, part
 
-pytestmark = pytest.mark.verifies("REQ-SEC-030")
+pytestmark = pytest.mark.verifies("REQ-SEC-040")
 
 SKEW_S = 60
 EXPECTED = Expected(

@@ -44,19 +44,19 @@ def scene():
     return made
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_a_role_opens_its_scope_and_the_name_is_the_object_id(scene):
     found = scene.book.principal(scene.issuer.sign(roles=["medai.infer", "medai.audit.read"]))
     assert (found.name, found.scopes) == (f"entra.{OBJECT_ID}", {"infer", "audit.read"})
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 @pytest.mark.parametrize("roles", [[], ["infer"], ["Medai.Infer"], ["medai.everything"], ...])
 def test_a_role_that_nobody_named_opens_nothing(scene, roles):
     assert scene.book.principal(scene.issuer.sign(roles=roles)).scopes == frozenset()
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_the_settings_say_what_a_role_opens():
     made = Scene(roles="Radiology.Infer = infer, Audit=audit.read")
     made.keys.load()
@@ -65,14 +65,14 @@ def test_the_settings_say_what_a_role_opens():
     assert found.scopes == {"infer"}
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 @pytest.mark.parametrize("text", ["infer", "a=root", "=infer", "a=infer,a=admin", "a=infer,,"])
 def test_roles_that_cannot_be_read_are_refused(text):
     with pytest.raises(SettingInvalid, match="MEDAI_ENTRA_ROLES"):
         scopes_of_roles(text)
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_a_token_is_verified_once_and_then_known(scene, monkeypatch):
     token = scene.issuer.sign()
     assert scene.book.principal(token) is not None
@@ -80,7 +80,7 @@ def test_a_token_is_verified_once_and_then_known(scene, monkeypatch):
     assert scene.book.principal(token).name == f"entra.{OBJECT_ID}"
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_a_token_that_is_known_ends_when_it_expires(scene):
     token = scene.issuer.sign()
     assert scene.book.principal(token) is not None
@@ -88,7 +88,7 @@ def test_a_token_that_is_known_ends_when_it_expires(scene):
     assert scene.book.principal(token) is None
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_a_token_that_is_known_ends_when_its_key_is_withdrawn(scene):
     token = scene.issuer.sign()
     assert scene.book.principal(token) is not None
@@ -97,7 +97,7 @@ def test_a_token_that_is_known_ends_when_its_key_is_withdrawn(scene):
     assert scene.book.principal(token) is None
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_no_more_tokens_are_remembered_than_the_setting_says():
     made = Scene(max_known_tokens=3)
     made.keys.load()
@@ -106,7 +106,7 @@ def test_no_more_tokens_are_remembered_than_the_setting_says():
     assert len(made.book._known) == 3
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_a_key_that_is_new_at_the_issuer_is_fetched_for_the_token_that_names_it(scene):
     scene.clock_s = 60
     scene.issuer.rotate("second")
@@ -115,7 +115,7 @@ def test_a_key_that_is_new_at_the_issuer_is_fetched_for_the_token_that_names_it(
     assert asyncio.run(scene.book.late(token)).name == f"entra.{OBJECT_ID}"
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_attack_a_flood_of_unknown_keys_fetches_once(scene):
     scene.clock_s = 60
 
@@ -127,7 +127,7 @@ def test_attack_a_flood_of_unknown_keys_fetches_once(scene):
     assert scene.fetched == 2  # the start's, and one for all of them
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_attack_a_flood_that_goes_on_fetches_once_in_each_interval(scene):
     token = scene.issuer.sign(headers={"kid": "invented"})
     for second in range(30, 330):
@@ -136,7 +136,7 @@ def test_attack_a_flood_that_goes_on_fetches_once_in_each_interval(scene):
     assert scene.fetched == 1 + 10
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_without_the_issuer_the_last_keys_are_used_and_the_failure_is_told(scene):
     scene.away, scene.clock_s = True, 3600
     assert scene.keys.due()
@@ -145,7 +145,7 @@ def test_without_the_issuer_the_last_keys_are_used_and_the_failure_is_told(scene
     assert scene.failures == ["identity: away"]
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_without_the_issuer_for_too_long_nobody_is_let_in_not_even_who_was_before(scene):
     token = scene.issuer.sign(exp=NOW_S + 900_000)
     assert scene.book.principal(token) is not None
@@ -153,7 +153,7 @@ def test_without_the_issuer_for_too_long_nobody_is_let_in_not_even_who_was_befor
     assert scene.book.principal(token) is None
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_without_the_issuer_at_the_start_nothing_begins():
     made = Scene()
     made.away = True
@@ -166,7 +166,7 @@ def test_without_the_issuer_at_the_start_nothing_begins():
         asyncio.run(begin())
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_an_issuer_that_serves_nonsense_is_one_that_is_away(scene):
     scene.issuer.jwks = lambda: b"<html>maintenance</html>"
     with pytest.raises(IdentityUnavailable, match="no set of keys"):
@@ -174,7 +174,7 @@ def test_an_issuer_that_serves_nonsense_is_one_that_is_away(scene):
     assert scene.book.principal(scene.issuer.sign()) is not None
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
@@ -190,14 +190,14 @@ def test_a_key_set_without_a_key_that_can_be_used_is_refused(keys, why):
         issuer_keys.parse(json.dumps({"keys": keys}).encode())
 
 
-@pytest.mark.verifies("REQ-SEC-031")
+@pytest.mark.verifies("REQ-SEC-041")
 def test_a_key_set_with_a_name_twice_is_refused():
     keys = json.loads(Issuer().jwks())["keys"]
     with pytest.raises(IdentityUnavailable, match="twice"):
         issuer_keys.parse(json.dumps({"keys": keys * 2}).encode())
 
 
-@pytest.mark.verifies("REQ-SEC-032")
+@pytest.mark.verifies("REQ-SEC-042")
 def test_opaque_tokens_and_entras_are_taken_beside_each_other(scene, tmp_path):
     path = tmp_path / "tokens.json"
     token = tokens.issue(tokens.FilePlace(path), "ward-7", ["infer"], now_us=0)
@@ -213,7 +213,7 @@ def test_attack_an_opaque_token_that_bears_the_name_of_an_entra_account(tmp_path
         tokens.issue(tokens.FilePlace(tmp_path / "t.json"), entra.actor(OBJECT_ID), ["infer"], now_us=0)
 
 
-@pytest.mark.verifies("REQ-SEC-034")
+@pytest.mark.verifies("REQ-SEC-044")
 def test_a_book_over_secrets_that_are_too_old_is_closed_to_everybody(scene):
     stale: list[int] = []
     book = ConfirmedBook(scene.book, lambda: bool(stale))

@@ -11,6 +11,8 @@ from audit.note import Signer
 from audit.record import Genesis
 from audit.rotation import KeyHistory
 
+pytestmark = pytest.mark.verifies("REQ-KEY-003")
+
 ORIGIN = "log.example/chain"
 KEYS = [Signer.generate(ORIGIN, bytes([number]) * 32) for number in (1, 2, 3, 4)]
 

@@ -9,6 +9,8 @@ from audit.errors import Malformed, SignatureInvalid, SignatureMissing, Verifica
 from audit.note import Signer
 from audit.record import Continued, Genesis, KeyRotated
 
+pytestmark = pytest.mark.verifies("REQ-KEY-002")
+
 ORIGIN = "log.example/keys"
 AT = 41
 
@@ -47,80 +49,96 @@ def rotated(begun):
     return begun.rotated(AT, endorsed(FIRST, SECOND))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_log_begins_with_the_key_of_its_record_0(begun):
     assert begun.current.key == FIRST.verifier
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_record_0_must_name_a_key_of_its_own_log():
     with pytest.raises(Malformed):
         rotation.begin(genesis_of(FIRST, origin="log.example/other"))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_an_endorsed_key_is_the_current_one_afterwards(rotated):
     assert rotated.current.key == SECOND.verifier
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 @pytest.mark.parametrize(("size", "signer"), [(1, FIRST), (AT, FIRST), (AT + 1, FIRST), (AT + 2, SECOND)])
 def test_the_old_key_signs_up_to_the_tree_that_ends_with_the_rotation_and_the_new_one_beyond(rotated, size, signer):
     assert rotated.of_size(size).key == signer.verifier
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 @pytest.mark.parametrize(("size", "signer"), [(7, FIRST), (AT + 1, FIRST), (AT + 2, SECOND), (1_000_000, SECOND)])
 def test_a_checkpoint_by_the_key_of_its_size_opens(rotated, size, signer):
     assert rotated.open(signed(size, signer)).size == size
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 @pytest.mark.parametrize(("size", "signer"), [(AT + 2, FIRST), (AT + 1, SECOND), (1, SECOND)])
 def test_a_checkpoint_by_another_key_of_the_log_does_not_open(rotated, size, signer):
     with pytest.raises(VerificationFailed, match="another key"):
         rotated.open(signed(size, signer))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_checkpoint_by_a_key_that_nothing_endorses_does_not_open(rotated):
     with pytest.raises(SignatureMissing):
         rotated.open(signed(AT + 2, THIRD))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_checkpoint_of_another_log_does_not_open(rotated):
     with pytest.raises(VerificationFailed, match=r"log\.example/other"):
         rotated.open(signed(AT + 2, SECOND, origin="log.example/other"))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_checkpoint_of_no_record_at_all_does_not_open(rotated):
     with pytest.raises(VerificationFailed):
         rotated.open(signed(0, FIRST))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_third_key_follows_the_second_by_the_same_law(rotated):
     twice = rotated.rotated(90, endorsed(SECOND, THIRD))
     assert [(epoch.after, epoch.upto) for epoch in twice.epochs] == [(0, AT + 1), (AT + 1, 91), (91, None)]
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_rotation_by_a_retired_key_rotates_nothing(rotated):
     with pytest.raises(VerificationFailed, match="not this log's at that moment"):
         rotated.rotated(90, endorsed(FIRST, THIRD))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_an_endorsement_cannot_be_used_a_second_time(begun, rotated):
     with pytest.raises(VerificationFailed):
         rotated.rotated(90, endorsed(FIRST, SECOND))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_key_never_comes_back(rotated):
     with pytest.raises(VerificationFailed, match="never comes back"):
         rotated.rotated(90, endorsed(SECOND, FIRST))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_rotation_of_another_log_rotates_nothing(begun):
     with pytest.raises(VerificationFailed):
         begun.rotated(AT, endorsed(key(1, "log.example/other"), key(2, "log.example/other")))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_new_key_of_another_name_rotates_nothing(begun):
     with pytest.raises(VerificationFailed, match="named"):
         begun.rotated(AT, endorsed(FIRST, key(2, "log.example/other")))
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_whoever_can_only_write_records_cannot_rotate(begun):
     """The signature of the old key is what makes the record count, not its place in the ledger."""
     forged = msgspec.structs.replace(endorsed(SECOND, SECOND), old_key=str(FIRST.verifier))
@@ -128,12 +146,14 @@ def test_whoever_can_only_write_records_cannot_rotate(begun):
         begun.rotated(AT, forged)
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_new_key_that_nobody_has_shown_to_hold_rotates_nothing(begun):
     unheld = msgspec.structs.replace(endorsed(FIRST, SECOND), new_key=str(THIRD.verifier))
     with pytest.raises(SignatureInvalid):
         begun.rotated(AT, unheld)
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 @pytest.mark.parametrize("member", ["event_id", "recorded_at_us"])
 def test_every_other_member_of_the_record_is_signed_as_well(begun, member):
     other = {"event_id": record.new_event_id(), "recorded_at_us": 6}[member]
@@ -142,6 +162,7 @@ def test_every_other_member_of_the_record_is_signed_as_well(begun, member):
         begun.rotated(AT, changed)
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_an_endorsement_is_the_text_of_a_signed_note_and_never_of_a_checkpoint():
     text = rotation.rotation_text(endorsed(FIRST, SECOND)).decode()
     assert note.open(note.sign(text, (FIRST,)), (FIRST.verifier,)).text == text
@@ -157,15 +178,18 @@ def continuing(signer: Signer = SECOND) -> Genesis:
     return genesis_of(signer, continues=named)
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_new_log_that_the_old_key_has_signed_for_is_endorsed():
     assert rotation.require_endorsed(rotation.endorse_continuation(FIRST, continuing())) is None
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_a_new_log_that_nobody_has_signed_for_is_not_endorsed():
     with pytest.raises(VerificationFailed):
         rotation.require_endorsed(continuing())
 
 
+@pytest.mark.verifies("REQ-KEY-001")
 def test_another_new_log_cannot_take_the_endorsement_over():
     made = rotation.endorse_continuation(FIRST, continuing()).continues
     with pytest.raises(SignatureInvalid):

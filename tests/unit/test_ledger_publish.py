@@ -6,9 +6,12 @@ import pytest
 from audit import checkpoint, note, receipt
 from audit.attestation import adopt
 from audit.errors import LedgerForked, LedgerUnavailable
+from audit.witnesses import WitnessClient
 from tests.ledger_fakes import until
 from tests.publishing_fakes import QUICK, FakeAnchor, Watched, policy_of, publishing
 from tests.witness_fakes import TEXT, FakeWitness
+
+pytestmark = pytest.mark.verifies("REQ-PUB-002", "REQ-PUB-003")
 
 SLOW = msgspec.structs.replace(QUICK, witness_timeout_ms=60_000, blob_deadline_ms=60_000)
 
@@ -66,6 +69,7 @@ def test_an_anchor_with_another_history_raises_the_alarm(published):
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_an_anchor_that_hangs_delays_no_other_and_no_witness(published, witnesses):
     async def test(log):
         hanging, other = FakeAnchor(), FakeAnchor()
@@ -111,6 +115,7 @@ def test_what_the_log_did_not_sign_is_sent_to_nobody(published):
 # -- witnesses
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_checkpoint_that_meets_the_policy_is_stored_and_served(published, witnesses):
     async def test(log):
         size = await log.grow(3)
@@ -126,6 +131,7 @@ def test_a_checkpoint_that_meets_the_policy_is_stored_and_served(published, witn
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_each_witness_is_sent_a_proof_from_the_size_that_it_has(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -138,6 +144,7 @@ def test_each_witness_is_sent_a_proof_from_the_size_that_it_has(published, witne
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_has_more_than_was_known_is_asked_again_from_there(published, witnesses):
     async def test(log):
         async with publishing(log.publisher(policy=policy_of(witnesses, 3))):
@@ -150,6 +157,7 @@ def test_a_witness_that_has_more_than_was_known_is_asked_again_from_there(publis
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_is_down_costs_its_own_cosignature_and_no_other(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -161,6 +169,7 @@ def test_a_witness_that_is_down_costs_its_own_cosignature_and_no_other(published
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_never_answers_delays_no_quorum_without_it(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -174,6 +183,7 @@ def test_a_witness_that_never_answers_delays_no_quorum_without_it(published, wit
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_cosignature_that_comes_late_is_a_further_version(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -187,6 +197,7 @@ def test_a_cosignature_that_comes_late_is_a_further_version(published, witnesses
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_witness_that_comes_back_has_part_in_the_next_round(published, witnesses):
     async def test(log):
         watched = Watched()
@@ -211,17 +222,33 @@ LIES = {
     "no cosignature": lambda *_: (200, TEXT, b"thank you\n"),
     "another size each time": lambda _, request: (409, "text/x.tlog.size", b"%d\n" % (1 - request.old_size)),
     "more than there is": lambda *_: (409, "text/x.tlog.size", b"1000000\n"),
+    "more than there can be": lambda *_: (409, "text/x.tlog.size", b"9999999999999999999\n"),
+    "a size that is none": lambda *_: (409, "text/x.tlog.size", b"-1\n"),
+    "a conflict without a size": lambda *_: (409, TEXT, b""),
+    "the size that we said": lambda _, request: (409, "text/x.tlog.size", b"%d\n" % request.old_size),
     "that we are inconsistent": lambda *_: (422, TEXT, b""),
 }  # fmt: skip
 REASONS = dict(
     zip(
         LIES,
-        ("cosignature_invalid", "cosignature_missing", "malformed", "conflicting", "ahead", "inconsistent"),
+        (
+            "cosignature_invalid",
+            "cosignature_missing",
+            "malformed",
+            "conflicting",
+            "ahead",
+            "malformed",
+            "malformed",
+            "malformed",
+            "conflicting",
+            "inconsistent",
+        ),
         strict=True,
     )
 )
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("lie", LIES)
 def test_a_witness_that_lies_is_told_by_name_and_stored_by_nobody(published, witnesses, lie):
     async def test(log):
@@ -235,6 +262,60 @@ def test_a_witness_that_lies_is_told_by_name_and_stored_by_nobody(published, wit
     published(test)
 
 
+SHOWN = {
+    "nothing": b"", "what is no text": b"\xff\xfe", "text without an end": b"a" * 60_000, "a page": b"<html></html>",
+    "a note of nobody": "x\n1\nAAAA\n\n\u2014 x AAAA\n".encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_nonsense_that_a_witness_shows_as_its_history_stops_nothing(published, witnesses, shown):
+    async def test(log):
+        watched, alarms = Watched(), list[str]()
+        witnesses["B"].instead = lambda _: (422, TEXT, b"")
+        witnesses["B"].shown = SHOWN[shown]
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), watched=watched, forked=alarms.append)):
+            await until(lambda: watched.met == [1] and len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in watched.met)
+        assert (set(watched.failed), alarms, watched.codes) == ({("B", "inconsistent")}, [], ["publisher_leads"])
+
+    published(test)
+
+
+def test_a_fault_of_ours_with_one_witness_keeps_no_other_waiting(published, witnesses, monkeypatch):
+    async def test(log):
+        watched, ask = Watched(), WitnessClient.add_checkpoint
+
+        def failing(client, *arguments):
+            if client.name == "B":
+                raise ZeroDivisionError
+            return ask(client, *arguments)
+
+        monkeypatch.setattr(WitnessClient, "add_checkpoint", failing)
+        async with publishing(log.publisher(policy=policy_of(witnesses, 2), watched=watched)):
+            await until(lambda: watched.met == [1] and len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in watched.met)
+        assert (set(watched.failed), watched.codes) == ({("B", "internal")}, ["publisher_leads"])
+
+    published(test)
+
+
+def test_a_fault_of_ours_with_one_anchor_keeps_no_other_waiting(published):
+    async def test(log):
+        failing, other, watched = FakeAnchor(), FakeAnchor(), Watched()
+        failing.fault = ZeroDivisionError()
+        async with publishing(log.publisher(anchors={"failing": failing, "other": other}, watched=watched)):
+            await until(lambda: len(watched.failed) > 1)
+            size = await log.grow()
+            await until(lambda: size in other.put_sizes)
+        assert (set(watched.failed), watched.codes) == ({("failing", "internal")}, ["publisher_leads"])
+
+    published(test)
+
+
+@pytest.mark.verifies("REQ-PUB-006")
 def test_too_few_cosignatures_are_stored_and_not_served(published, witnesses):
     async def test(log):
         for name in ("B", "C"):
@@ -247,6 +328,7 @@ def test_too_few_cosignatures_are_stored_and_not_served(published, witnesses):
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_policy_without_a_quorum_still_collects_what_witnesses_say(published, witnesses):
     async def test(log):
         policy = policy_of(witnesses, 2).replace("quorum G", "quorum none")
@@ -263,6 +345,7 @@ def shows(witness, size, signed):
     witness.shown = signed.encode()
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
 def test_a_witness_that_shows_another_history_signed_by_the_log_raises_the_alarm_with_both(published, witnesses, size):
     async def test(log):
@@ -277,6 +360,7 @@ def test_a_witness_that_shows_another_history_signed_by_the_log_raises_the_alarm
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 @pytest.mark.parametrize("size", [1, 1_000], ids=["another tree", "more records"])
 def test_a_witness_that_shows_what_the_log_did_not_sign_raises_no_alarm(published, witnesses, size):
     async def test(log):
@@ -289,6 +373,7 @@ def test_a_witness_that_shows_what_the_log_did_not_sign_raises_no_alarm(publishe
     published(test)
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_rewritten_database_is_found_out_by_its_witnesses(published, witnesses):
     async def test(log):
         watched = Watched()

@@ -11,6 +11,8 @@ from audit.checkpoint import MAX_SIZE, Checkpoint
 from audit.errors import Altered, KeyUnknown, LedgerForked, LedgerUnavailable, SettingInvalid
 from tests.blob_fakes import MODE, UNTIL, serving
 
+pytestmark = pytest.mark.verifies("REQ-PUB-004")
+
 ORIGIN = "log.example/anchored"
 LOG = note.Signer.generate(ORIGIN, bytes(range(32)))
 OTHER = note.Signer.generate(ORIGIN, bytes(range(1, 33)))

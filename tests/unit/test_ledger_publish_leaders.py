@@ -13,6 +13,8 @@ from tests.ledger_fakes import until
 from tests.publishing_fakes import QUICK, FakeAnchor, Watched, policy_of, publishing
 from tests.witness_fakes import TEXT
 
+pytestmark = pytest.mark.verifies("REQ-PUB-001")
+
 SLOW = msgspec.structs.replace(QUICK, witness_timeout_ms=60_000, blob_deadline_ms=60_000)
 
 

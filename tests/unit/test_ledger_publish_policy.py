@@ -9,6 +9,8 @@ from audit.publishing_rounds import Round
 from tests.publishing_fakes import policy_of
 from tests.witness_fakes import FakeWitness
 
+pytestmark = pytest.mark.verifies("REQ-PUB-007")
+
 ORIGIN = "log.example/judged"
 LOG = note.Signer.generate(ORIGIN, bytes(range(32)))
 TEXT = checkpoint.format(Checkpoint(origin=ORIGIN, size=5, root=bytes(32)))
@@ -71,10 +73,12 @@ def test_a_policy_that_asks_for_none_attests_nothing():
     assert not attestation.judge(SIGNED + line("A").line, policy).attested
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_round_without_a_cosignature_has_nothing_to_store():
     assert round_of(waiting="").due() is None
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_round_is_stored_as_soon_as_the_quorum_is_met():
     made = round_of()
     made.add([line("A"), line("B")])
@@ -83,12 +87,14 @@ def test_a_round_is_stored_as_soon_as_the_quorum_is_met():
     assert due.attested
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_round_without_a_quorum_waits_for_those_that_have_not_answered():
     made = round_of()
     made.add([line("A")])
     assert made.due() is None
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_round_without_a_quorum_is_stored_when_everybody_has_answered():
     made = round_of()
     made.add([line("A")])
@@ -98,6 +104,7 @@ def test_a_round_without_a_quorum_is_stored_when_everybody_has_answered():
     assert not due.attested
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_what_is_stored_is_not_due_again():
     made = round_of(waiting="")
     made.add([line("A")])
@@ -107,6 +114,7 @@ def test_what_is_stored_is_not_due_again():
     assert made.due() is None
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_further_cosignature_is_stored_once_nobody_is_waited_for():
     made = round_of()
     made.add([line("A"), line("B")])
@@ -121,6 +129,7 @@ def test_a_further_cosignature_is_stored_once_nobody_is_waited_for():
     assert len(names(due)) == 4
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_cosignatures_stand_in_the_policy_s_order_whoever_came_first():
     made = round_of(waiting="")
     for name in "CAB":
@@ -130,6 +139,7 @@ def test_cosignatures_stand_in_the_policy_s_order_whoever_came_first():
     assert names(due) == [ORIGIN, "a.example/witness", "b.example/witness", "c.example/witness"]
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_second_cosignature_of_one_key_does_not_replace_the_first():
     made = round_of(waiting="")
     made.add([line("A", time_s=7)])
@@ -139,6 +149,7 @@ def test_a_second_cosignature_of_one_key_does_not_replace_the_first():
     assert due.checkpoint.decode() == SIGNED + line("A", time_s=7).line
 
 
+@pytest.mark.verifies("REQ-PUB-006")
 def test_a_cosignature_by_a_key_that_the_policy_lacks_is_not_kept():
     made = round_of(waiting="")
     made.add([FakeWitness("d", 9).cosigner.cosign(TEXT, 7)])

@@ -36,27 +36,32 @@ def several(world, remote):
     return Several((world.anchor, remote))
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_the_first_is_written_to_and_no_other(world, remote, several):
     put(several, signed(world, 5))
     assert (world.anchor.newest().size, remote.newest()) == (5, None)
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_the_newest_is_the_largest_of_any(world, remote, several):
     put(world.anchor, signed(world, 5))
     put(remote, signed(world, 9))
     assert several.newest().size == 9
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_all_are_those_of_each(world, remote, several):
     put(world.anchor, signed(world, 5))
     put(remote, signed(world, 9))
     assert [one.size for one in several.all()] == [5, 9]
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_several_within_several_are_as_many_parts(several, world):
     assert len(Several((several, world.anchor)).parts()) == 3
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_one_that_cannot_be_read_keeps_all_from_being_read(world, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LedgerUnavailable):
@@ -80,6 +85,7 @@ def begun_with(world, anchor):
     return test
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 @pytest.mark.parametrize("size", [1, 9])
 def test_a_database_that_one_of_them_contradicts_is_not_written_to(world, remote, several, size):
     put(remote, signed(world, size))
@@ -87,12 +93,14 @@ def test_a_database_that_one_of_them_contradicts_is_not_written_to(world, remote
         told(world, begun_with(world, several))
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_a_database_is_not_written_to_while_one_of_them_cannot_be_read(world, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LedgerUnavailable):
         told(world, begun_with(world, Several((world.anchor, FolderAnchor(tmp_path / "file", ())))))
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_a_database_that_all_of_them_agree_with_is_written_to(world, several):
     assert told(world, begun_with(world, several)) is None
 
@@ -118,6 +126,7 @@ def test_the_container_and_the_policy_are_nowhere_unless_they_are_named(tmp_path
 WITNESS = f"witness W {Cosigner('w.example/witness', bytes(32)).verifier} http://127.0.0.1/\n"
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [("quorum none\n", "signed"), (WITNESS + "quorum none\n", "signed"), (WITNESS + "quorum W\n", "attested")],
@@ -128,10 +137,12 @@ def test_what_meets_the_policy_is_served_where_it_asks_for_witnesses(tmp_path, p
     assert served(places({"MEDAI_POLICY_FILE": str(tmp_path / "policy")})) == expected
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_without_a_policy_what_is_signed_is_served(tmp_path):
     assert served(places({"MEDAI_HOME": str(tmp_path)})) == "signed"
 
 
+@pytest.mark.verifies("REQ-PUB-005")
 def test_a_policy_that_cannot_be_read_is_not_the_same_as_none(tmp_path):
     with pytest.raises(SettingInvalid):
         served(places({"MEDAI_POLICY_FILE": str(tmp_path / "policy")}))

@@ -13,6 +13,8 @@ from audit.receipt import Witness
 from audit.witnesses import MAX_ANSWER_BYTES, Conflict, WitnessClient, clients
 from tests.witness_fakes import SIZE, TEXT, FakeWitness, serving
 
+pytestmark = pytest.mark.verifies("REQ-PUB-009")
+
 ORIGIN = "log.example/witnessed"
 LOG = note.Signer.generate(ORIGIN, bytes(range(32)))
 LEAVES = [hashlib.sha256(bytes([at])).digest() for at in range(64)]
@@ -262,7 +264,7 @@ def test_a_further_key_of_a_witness_need_not_repeat_its_address(witness):
 
 @pytest.mark.parametrize(
     "url", ["", "ftp://w.example/", "w.example", "https://", "https://w.example:99999/", "https://user@w.example/",
-            "https://w.example/?a=b"],
+            "https://w.example/?a=b", "https://w..example/", f"https://{'w' * 64}.example/"],
 )  # fmt: skip
 def test_a_witness_without_an_address_to_send_to_is_a_setting_that_cannot_be_obeyed(url):
     one = Witness(name="W", key=FakeWitness("w").cosigner.verifier, url=url or None)

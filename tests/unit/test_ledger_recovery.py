@@ -19,12 +19,15 @@ from tests import recovery_scene
 from tests.ledger_fakes import QUICK
 from tests.recovery_scene import KEPT, Scene, Server
 
+pytestmark = pytest.mark.verifies("REQ-KEY-004")
+
 
 @pytest.fixture
 def scene(story, entries, tmp_path):
     return recovery_scene.over(story, entries, tmp_path)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_the_new_log_s_record_0_names_the_old_one_and_what_is_lost(scene):
     async def test(scene: Scene) -> None:
         assessed = await scene.recovery().assess("medai")
@@ -38,6 +41,7 @@ def test_the_new_log_s_record_0_names_the_old_one_and_what_is_lost(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_the_old_key_has_signed_for_the_new_log(scene):
     async def test(scene: Scene) -> None:
         await scene.recover()
@@ -46,6 +50,7 @@ def test_the_old_key_has_signed_for_the_new_log(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_without_the_old_key_the_new_log_begins_unsigned_for(scene):
     async def test(scene: Scene) -> None:
         (scene.folder / "signing.key").unlink()
@@ -57,6 +62,7 @@ def test_without_the_old_key_the_new_log_begins_unsigned_for(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_nothing_can_be_appended_to_the_old_log_any_more(scene, entries):
     async def test(scene: Scene) -> None:
         await scene.recover()
@@ -67,6 +73,7 @@ def test_nothing_can_be_appended_to_the_old_log_any_more(scene, entries):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_process_of_the_old_log_stops_for_good(scene, entries):
     async def test(scene: Scene) -> None:
         ledger = await running(scene, "medai", scene.world.signer)
@@ -89,6 +96,7 @@ async def running(scene: Scene, name: str, signer) -> Ledger:
     return ledger
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_the_service_goes_on_in_the_new_log_under_its_key(scene, entries):
     async def test(scene: Scene) -> None:
         await scene.recover()
@@ -98,6 +106,7 @@ def test_the_service_goes_on_in_the_new_log_under_its_key(scene, entries):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_the_old_key_is_kept_under_another_name(scene):
     async def test(scene: Scene) -> None:
         await scene.recover()
@@ -107,6 +116,7 @@ def test_the_old_key_is_kept_under_another_name(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_second_key_of_the_old_log_gives_way_to_one_of_the_new_log(scene):
     async def test(scene: Scene) -> None:
         path = scene.folder / "second.key"
@@ -119,6 +129,7 @@ def test_a_second_key_of_the_old_log_gives_way_to_one_of_the_new_log(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_log_that_lost_nothing_is_left_alone(scene):
     async def test(scene: Scene) -> None:
         with pytest.raises(NothingLost):
@@ -128,6 +139,7 @@ def test_a_log_that_lost_nothing_is_left_alone(scene):
     scene(test, lost=0)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_log_that_lost_nothing_can_be_closed_on_purpose(scene):
     async def test(scene: Scene) -> None:
         journal = await scene.recover(even_without_loss=True)
@@ -136,6 +148,7 @@ def test_a_log_that_lost_nothing_can_be_closed_on_purpose(scene):
     scene(test, lost=0)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_database_that_holds_another_log_is_not_taken(scene, entries, tmp_path):
     async def test(scene: Scene) -> None:
         scene.server.prepare("medai_2")
@@ -149,6 +162,7 @@ def test_a_database_that_holds_another_log_is_not_taken(scene, entries, tmp_path
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_a_recovery_is_kept_among_those_that_are_done(scene):
     async def test(scene: Scene) -> None:
         journal = await scene.recover()
@@ -157,6 +171,7 @@ def test_a_recovery_is_kept_among_those_that_are_done(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_the_keys_of_the_closed_log_are_kept_with_their_sizes(scene):
     async def test(scene: Scene) -> None:
         journal = await scene.recover()
@@ -171,6 +186,7 @@ CALLS = [
 ]  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("whose", "call"), CALLS, ids=lambda part: part)
 def test_a_recovery_that_died_at_any_step_goes_on_where_it_was(scene, monkeypatch, whose, call, moment):
@@ -213,6 +229,7 @@ def dying(call, moment):
     return died
 
 
+@pytest.mark.verifies("REQ-KEY-005")
 def test_an_empty_database_of_an_anchored_log_is_not_begun_anew(scene):
     async def test(scene: Scene) -> None:
         world = scene.world

@@ -14,6 +14,8 @@ from tests import recovery_scene
 from tests.ledger_fakes import World
 from tests.recovery_scene import KEPT, LOST, Scene, cut, filled
 
+pytestmark = pytest.mark.verifies("REQ-KEY-004")
+
 
 @pytest.fixture
 def scene(story, entries, tmp_path):

@@ -17,6 +17,8 @@ from audit.record import KeyRotated
 from tests.ledger_fakes import QUICK, World, until
 from tests.recovery_scene import cut
 
+pytestmark = pytest.mark.verifies("REQ-KEY-002")
+
 
 @pytest.fixture
 def keys(tmp_path) -> KeyFiles:

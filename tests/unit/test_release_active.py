@@ -48,10 +48,16 @@ NO_MODELS: Any = NoModels()
 @pytest.fixture
 def here(monkeypatch):
     """What is installed; tests change it."""
-    found = {"distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")}, "own": {"service": "t"}, "altered": []}
+    found = {
+        "distributions": {"thing": ("1.0", "i"), "medai-flow": ("0", "x")},
+        "own": {"service": "t"},
+        "altered": [],
+        "shadowed": [],
+    }
     monkeypatch.setattr(installed, "distributions", lambda: found["distributions"])
     monkeypatch.setattr(installed, "own", lambda root: found["own"])
     monkeypatch.setattr(installed, "altered", lambda: found["altered"])
+    monkeypatch.setattr(installed, "shadowed", lambda: found["shadowed"])
     return found
 
 
@@ -74,17 +80,20 @@ def load(tmp_path, here):
     return load
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_in_production_what_is_the_release_runs_under_its_digest(load):
     active = load()
     assert (active.digest, active.differences) == (DIGEST, ())
 
 
+@pytest.mark.verifies("REQ-REL-005")
 @pytest.mark.parametrize(
     ("what", "there", "words"),
     [
         ("distributions", {}, "thing 1.0 is of the release and not installed"),
         ("distributions", {"thing": ("1.0", "other")}, "thing 1.0 has other files"),
         ("own", {"service": "u"}, "our package service"),
+        ("shadowed", ["thing: thing is imported from elsewhere"], "imported from elsewhere"),
         ("altered", ["thing: x.py is not the file that was installed"], "not the file that was installed"),
     ],
 )
@@ -94,31 +103,37 @@ def test_in_production_what_differs_from_it_does_not_run(load, here, what, there
         load()
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_in_production_another_model_does_not_run(load):
     with pytest.raises(ReleaseRejected, match="m@1 has other weights"):
         load(models={"m@1": "0" * 64})
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_in_development_what_differs_is_counted(load, here):
     here["own"] = {"service": "u"}
     assert len(load(environment="development").differences) == 1
 
 
+@pytest.mark.verifies("REQ-REL-005")
 @pytest.mark.parametrize("environment", ["production", "development"])
 def test_a_release_that_a_stranger_signed_is_refused_everywhere(load, environment):
     with pytest.raises(ReleaseRejected, match="no trusted key"):
         load(key=STRANGER, environment=environment)
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_a_page_of_another_release_is_refused(load):
     with pytest.raises(ReleaseRejected, match="the page is not of the release"):
         load(page=b"<p>another</p>")
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_its_own_page_is_kept_to_be_served(load):
     assert load(page=f"<p>{DIGEST}</p>".encode()).page == f"<p>{DIGEST}</p>".encode()
 
 
+@pytest.mark.verifies("REQ-REL-005")
 def test_a_release_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ReleaseRejected):
         releases.load(tmp_path / "a", tmp_path / "b", None, {}, environment="development")

@@ -98,10 +98,12 @@ def test_what_only_tests_is_marked_as_excluded(whole):
     assert pypi(whole)["pytest"]["scope"] == "excluded"
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_two_builds_are_equal_to_the_byte(shipped):
     assert built() == shipped
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_another_home_and_another_folder_give_the_same_bytes(shipped, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     copy = tmp_path / "elsewhere"
@@ -128,6 +130,7 @@ def test_no_path_of_this_machine_is_in_it(shipped):
     assert str(PYTHON.parent).encode() not in shipped
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_it_is_valid_in_the_strict_schema_of_each_version_that_is_written():
     product, parts = collect.gather(Places(project=ROOT, python=PYTHON))
     for version in ("1.6", "1.7"):
@@ -174,30 +177,35 @@ def report(folder, name, version, sha256):
     (folder / f"{len(list(folder.iterdir())):03d}-lock.json").write_text(json.dumps(told), "utf-8")
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_a_report_names_the_installed_file_by_digest_and_name_alone(tmp_path):
     report(tmp_path / "r", "Some.Thing", "1.0", "a" * 64)
     found = distributions.reports(tmp_path / "r")["some-thing"]
     assert (found.file, found.sha256, found.sha512) == ("Some.Thing-1.0-py3-none-any.whl", "a" * 64, None)
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_a_later_report_counts(tmp_path):
     report(tmp_path / "r", "thing", "1.0", "a" * 64)
     report(tmp_path / "r", "thing", "1.1", "b" * 64)
     assert distributions.reports(tmp_path / "r")["thing"].version == "1.1"
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_the_longer_digest_is_taken_where_it_was_kept(tmp_path):
     report(tmp_path / "r", "thing", "1.0", "a" * 64)
     (tmp_path / "r" / "000-lock.sha512").write_text(json.dumps({"a" * 64: "b" * 128}), "utf-8")
     assert distributions.reports(tmp_path / "r")["thing"].sha512 == "b" * 128
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_a_report_that_is_none_is_refused(tmp_path):
     (tmp_path / "000.json").write_text('{"install": [{}]}', "utf-8")
     with pytest.raises(DocumentInvalid, match=r"000\.json"):
         distributions.reports(tmp_path)
 
 
+@pytest.mark.verifies("REQ-SBM-001")
 def test_a_swapped_wheel_stops_the_build_since_its_digest_is_not_in_the_lock(monkeypatch):
     version = metadata.version("jinja2")
     swapped = Installed(version=version, file="jinja2.whl", sha256="f" * 64)

@@ -9,6 +9,8 @@ import pytest
 
 from sbom import cli, cli_policy, cli_vulns
 
+pytestmark = pytest.mark.verifies("REQ-SBM-009")
+
 ROOT = Path(__file__).resolve().parents[2]
 ADVISORIES = Path(os.environ.get("MEDAI_TEST_VECTORS", "../shared/vectors")) / "pypa-advisories" / "vulns"
 needs_advisories = pytest.mark.skipif(not ADVISORIES.is_dir(), reason="no advisories under MEDAI_TEST_VECTORS")
@@ -134,9 +136,9 @@ def test_decisions_go_out_as_cyclonedx_and_openvex_and_come_back_as_proposals(de
     for form in ("cyclonedx", "openvex"):
         out = str(tmp_path / form)
         arguments = ["export", str(tmp_path / "v.json"), "--sbom", document, "--format", form, "--author", "Ada"]
-        assert cli_policy.exchange([*arguments, "-o", out]) == 0
+        assert cli_policy.vex([*arguments, "-o", out]) == 0
         capsys.readouterr()
-        assert cli_policy.exchange(["import", out]) == 0
+        assert cli_policy.vex(["import", out]) == 0
         assert f"{PURL}  not_affected" in capsys.readouterr().out
 
 
@@ -190,7 +192,7 @@ def test_a_document_with_a_missing_field_is_found_incomplete(write):
         lambda path: cli.check([path]),
         policy,
         lambda path: cli_policy.diff([path, path]),
-        lambda path: cli_policy.exchange(["import", path]),
+        lambda path: cli_policy.vex(["import", path]),
         lambda path: cli_vulns.vulns(["--sbom", path, "--advisories", path]),
     ],
     ids=["check", "policy", "diff", "vex", "vulns"],

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from sbom.difference import Difference, diff, opposite
 
+pytestmark = pytest.mark.verifies("REQ-SBM-008")
+
 ROOT = {"component": {"bom-ref": "root"}}
 
 
@@ -24,8 +26,8 @@ def package(version="1.0", name="x", **other):
     return {"bom-ref": purl, "type": "library", "name": name, "version": version, "purl": purl} | other
 
 
-def sha(letter):
-    return [{"alg": "SHA-256", "content": letter * 64}]
+def sha(letter, algorithm="SHA-256"):
+    return [{"alg": algorithm, "content": letter * 64}]
 
 
 def model(value):
@@ -52,8 +54,10 @@ def model(value):
         ([package(supplier={"name": "a"})], [package()], ("supplier", "a", None)),
         ([package(scope="excluded")], [package()], ("scope", "excluded", "required")),
         ([model("0.9")], [model("0.8")], ("model_metric", "0.9", "0.8")),
+        ([package(hashes=sha("a"))], [package()], ("hash", "SHA-256", None)),
+        ([package(hashes=sha("a", "SHA-1"))], [package(hashes=sha("a"))], ("hash", "SHA-1", "SHA-256")),
     ],
-    ids=["added", "removed", "up", "down", "other", "hash", "licence", "supplier", "scope", "metric"],
+    ids=["added", "removed", "up", "down", "other", "hash", "licence", "supplier", "scope", "metric", "gone", "unlike"],
 )
 def test_each_kind_of_change_is_told_once(old, new, expected):
     (only,) = diff(document(*old), document(*new))
@@ -78,15 +82,45 @@ def test_two_versions_side_by_side_are_two_components():
     assert (only.change, only.old, only.new) == ("up", "2.0", "2.1")
 
 
+def test_another_version_of_the_product_is_told():
+    old, new = ({"metadata": {"component": {"name": "p", "version": each}}} for each in ("1.0", "1.1"))
+    assert diff(old, new) == (Difference(component="product:p", change="up", old="1.0", new="1.1"),)
+
+
+def test_a_property_without_a_value_is_no_fault():
+    stranger = {"components": [{"type": "library", "name": "x", "properties": [{"name": "medai:bundled-in"}]}]}
+    assert [each.change for each in diff({}, stranger)] == ["added"]
+
+
+def whole(found, edges, hits, version):
+    """A document of these, in which some need others and some are hit."""
+    refs = [each["bom-ref"] for each in found]
+    needs = {refs[a % len(refs)]: [refs[b % len(refs)]] for a, b in edges} if refs else {}
+    product = {"bom-ref": "root", "name": "p", "version": version}
+    hit = [{"id": name, "affects": [{"ref": f"urn:cdx:x/1#{refs[at % len(refs)]}"}]} for name, at in hits if refs]
+    return document(*found[:2], needs=needs, vulnerabilities=hit) | {
+        "components": found, "metadata": {"component": product}
+    }  # fmt: skip
+
+
 components = st.builds(
     package,
     version=st.sampled_from(["1.0", "1.0.0", "1.1", "2.0rc1", "weird", "5"]),
     name=st.sampled_from("abc"),
-    hashes=st.sampled_from([sha("a"), sha("b"), []]),
+    hashes=st.sampled_from([sha("a"), sha("b"), sha("a", "SHA-1"), []]),
+    supplier=st.sampled_from([{"name": "a"}, {"name": "b"}, {}]),
+    components=st.sampled_from([[], [{"bom-ref": "in", "type": "library", "name": "inner", "version": "1"}]]),
     licenses=st.sampled_from([[{"expression": "MIT"}], [{"license": {"name": "?"}}], []]),
     scope=st.sampled_from(["required", "excluded"]),
 )
-documents = st.lists(components, max_size=6, unique_by=lambda each: each["bom-ref"]).map(lambda each: document(*each))
+models = st.sampled_from(["0.9", "0.8"]).map(model)
+documents = st.builds(
+    whole,
+    st.lists(components | models, max_size=6, unique_by=lambda each: each["bom-ref"]),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=6),
+    st.lists(st.tuples(st.sampled_from(["CVE-1", "CVE-2"]), st.integers(0, 5)), max_size=3),
+    st.sampled_from(["1", "2"]),
+)
 
 
 @given(documents)

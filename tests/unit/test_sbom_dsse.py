@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sbom import dsse
 from sbom.errors import EnvelopeInvalid
 
+pytestmark = pytest.mark.verifies("REQ-REL-002")
+
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 PAYLOAD = b'{"hello":"world"}'

@@ -1,6 +1,7 @@
 """Where advisories come from: too old, too few, too large or changed means not checked, never none found."""
 
 import datetime as dt
+import gzip
 import json
 import os
 import threading
@@ -56,11 +57,13 @@ def offline(source, **opinions):
     return feeds.offline(source, **({"kev": None, "epss": None} | opinions))
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_each_feed_has_its_own_date(folder, opinions):
     dated = {each.name: each.date.isoformat() for each in offline(folder, **opinions).feeds}
     assert dated == {"osv": "2026-02-28", "kev": "2026-02-27", "epss": "2026-02-26"}
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_bundle_carries_all_of_it_under_its_own_date(bundle):
     told = offline(bundle)
     assert told.feeds[0].date == DAY
@@ -68,11 +71,13 @@ def test_a_bundle_carries_all_of_it_under_its_own_date(bundle):
     assert told.opinions.epss_ppm == {"CVE-2026-1": 500_000}
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_the_same_input_gives_the_same_bundle(tmp_path, folder, opinions, bundle):
     feeds.bundle(tmp_path / "again.zip", folder, **opinions, date=DAY)
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 @pytest.mark.parametrize("name", ["osv/PYSEC-1.json", "kev.json", "epss.csv"])
 def test_a_bundle_with_one_byte_changed_is_refused(tmp_path, bundle, name):
     changed = rewritten(bundle, tmp_path / "c.zip", lambda n, text: text[:-1] + b" " if n == name else text)
@@ -80,6 +85,7 @@ def test_a_bundle_with_one_byte_changed_is_refused(tmp_path, bundle, name):
         offline(changed)
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_bundle_without_one_of_its_files_is_refused(tmp_path, bundle):
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(tmp_path / "c.zip", "w") as new:
         for name in old.namelist():
@@ -89,23 +95,74 @@ def test_a_bundle_without_one_of_its_files_is_refused(tmp_path, bundle):
         offline(tmp_path / "c.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_no_record_at_all_is_a_failure(tmp_path):
     with pytest.raises(FeedUnusable, match="no advisory"):
         offline(tmp_path)
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_file_that_is_no_record_is_a_failure(folder):
     (folder / "other.json").write_text("{}", "utf-8")
     with pytest.raises(FeedUnusable, match=r"other\.json"):
         offline(folder)
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_file_that_is_no_zip_is_a_failure(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK")
     with pytest.raises(FeedUnusable):
         offline(tmp_path / "x.zip")
 
 
+@pytest.mark.parametrize("place", [31, 60])
+def test_a_zip_with_a_changed_byte_is_a_failure(tmp_path, place):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", json.dumps(RECORD | {"details": "long " * 40}))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[place] ^= 0xFF
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(FeedUnusable):
+        offline(tmp_path / "x.zip")
+
+
+def test_an_encrypted_zip_is_a_failure(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.json", json.dumps(RECORD))
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag of the central directory (APPNOTE 4.4.4)
+    content[6] |= 1
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(FeedUnusable, match="encrypted"):
+        offline(tmp_path / "x.zip")
+
+
+def test_scores_that_unpack_to_more_than_the_limit_are_not_unpacked(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(feeds, "MAX_EPSS_BYTES", 1_000)
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(b" " * 100_000))
+    with pytest.raises(FeedUnusable, match="more than 1000 bytes unpacked"):
+        offline(folder, epss=tmp_path / "epss.csv.gz")
+
+
+def test_scores_that_are_cut_off_are_a_failure(tmp_path, folder):
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(EPSS.encode())[:-9])
+    with pytest.raises(FeedUnusable, match="gzip"):
+        offline(folder, epss=tmp_path / "epss.csv.gz")
+
+
+def test_scores_are_bundled_unpacked(tmp_path, folder):
+    (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(EPSS.encode()))
+    feeds.bundle(tmp_path / "b.zip", folder, kev=None, epss=tmp_path / "epss.csv.gz", date=DAY)
+    assert offline(tmp_path / "b.zip").opinions.epss_ppm == {"CVE-2026-1": 500_000}
+
+
+def test_a_bundle_is_no_younger_for_being_packed_of_old_records_today(tmp_path, folder):
+    feeds.bundle(tmp_path / "old.zip", folder, kev=None, epss=None, date=DAY + dt.timedelta(30))
+    with pytest.raises(FeedUnusable, match="no record in it is newer than 2026-02-28"):
+        offline(tmp_path / "old.zip")
+
+
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_record_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(feeds, "MAX_RECORD_BYTES", 1_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -114,6 +171,7 @@ def test_a_record_that_unpacks_to_more_than_the_limit_is_not_unpacked(tmp_path, 
         offline(tmp_path / "bomb.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_all_records_together_have_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(feeds, "MAX_BYTES", 1_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -123,6 +181,7 @@ def test_all_records_together_have_a_limit(tmp_path, monkeypatch):
         offline(tmp_path / "bomb.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_so_many_files_are_not_read(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(feeds, "MAX_RECORDS", 0)
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
@@ -131,16 +190,19 @@ def test_so_many_files_are_not_read(tmp_path, folder, monkeypatch):
         offline(tmp_path / "many.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 @pytest.mark.parametrize(("day", "words"), [(DAY - dt.timedelta(8), "8 days old"), (DAY + dt.timedelta(2), "to come")])
 def test_a_feed_that_is_too_old_or_from_tomorrow_cannot_be_relied_on(day, words):
     with pytest.raises(FeedUnusable, match=words):
         feeds.require_fresh([Feed(name="osv", date=day, records=1)], DAY, 7)
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_feed_of_the_last_day_that_counts_is_fresh():
     assert feeds.require_fresh([Feed(name="osv", date=DAY - dt.timedelta(7), records=1)], DAY, 7) is None
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 @pytest.mark.parametrize(("name", "text"), [("kev", "{}"), ("kev", "no"), ("epss", "cve,epss\n"), ("epss", "\xff")])
 def test_a_second_opinion_that_is_none_is_refused(folder, tmp_path, name, text):
     (tmp_path / "file").write_text(text, "latin-1")
@@ -153,26 +215,37 @@ def component(name="jinja2", version="2.10", **other):
     return {"type": "library", "name": name, "version": version, "purl": purl} | other
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_what_does_not_ship_is_not_looked_up():
     found = feeds.audited({"components": [component(), component("pytest", scope="excluded")]})
     assert [each.name for each in found] == ["jinja2"]
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_component_inside_another_is_looked_up():
     found = feeds.audited({"components": [{"type": "application", "name": "x", "components": [component()]}]})
     assert [each.name for each in found] == ["jinja2"]
 
 
+def test_what_no_feed_knows_is_counted_by_kind():
+    others = [{"type": "library", "name": "l", "purl": "pkg:deb/debian/l@1"}, {"type": "container", "name": "base"}]
+    excluded = {"type": "library", "name": "m", "purl": "pkg:npm/m@1", "scope": "excluded"}
+    assert feeds.unaudited({"components": [component(), *others, excluded]}) == {"container": 1, "deb": 1}
+
+
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_component_without_a_version_cannot_be_looked_up():
     with pytest.raises(FeedUnusable, match="no version"):
         feeds.audited({"components": [{"name": "x", "purl": "pkg:pypi/x"}]})
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_document_without_a_python_package_is_refused():
     with pytest.raises(DocumentInvalid, match="nothing would be audited"):
         feeds.audited({})
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 @pytest.mark.skipif(not ADVISORIES.is_dir(), reason="no advisories under MEDAI_TEST_VECTORS")
 def test_the_shared_advisories_are_read_and_dated():
     told = offline(ADVISORIES)

@@ -6,6 +6,8 @@ from sbom import collect
 from sbom.collect import Pieces
 from sbom.errors import DocumentInvalid
 
+pytestmark = pytest.mark.verifies("REQ-SBM-002")
+
 LIBC = """Package: libc6
 Status: install ok installed
 Maintainer: GNU Libc Maintainers <libc@lists.example.org>

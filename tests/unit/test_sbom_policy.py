@@ -7,6 +7,8 @@ import pytest
 from sbom import policy
 from sbom.errors import DocumentInvalid
 
+pytestmark = pytest.mark.verifies("REQ-SBM-003")
+
 TODAY = dt.date(2026, 3, 1)
 SHA = [{"alg": "SHA-256", "content": "a" * 64}]
 TEXT = """
@@ -82,6 +84,37 @@ def test_a_licence_that_is_only_a_name_is_reviewed():
     assert rules(component(licenses=[{"license": {"name": "Some terms"}}])) == ["licence_review"]
 
 
+def test_a_name_beside_an_identifier_is_reviewed_as_well():
+    said = [{"license": {"id": "MIT"}}, {"license": {"name": "Some terms"}}]
+    assert rules(component(licenses=said)) == ["licence_review"]
+
+
+def test_a_component_without_a_package_url_needs_a_licence_as_any_other():
+    assert rules({"type": "library", "name": "x", "version": "1"}) == ["licence_unknown"]
+
+
+def test_the_licence_of_a_package_of_the_operating_system_is_told_and_does_not_fail():
+    (only,) = judged(component(licenses=[], purl="pkg:deb/debian/bash@5.2"))
+    assert (only.rule, only.fails) == ("licence_of_the_system", False)
+
+
+def test_what_is_inside_a_component_that_ships_is_judged():
+    inner = component("GPL-3.0-only")
+    document = {"components": [component(components=[inner, {"type": "file", "name": "part.js"}])]}
+    assert rules(*policy.required(document)) == ["licence_denied"]
+
+
+def test_what_is_inside_a_component_that_does_not_ship_is_not():
+    excluded = component(scope="excluded", components=[component("GPL-3.0-only")])
+    assert policy.required({"components": [component(), excluded]}) == [component()]
+
+
+@pytest.mark.parametrize("document", [{}, {"components": []}, {"components": [component(scope="excluded")]}])
+def test_a_document_without_anything_that_ships_is_not_judged_to_be_fine(document):
+    with pytest.raises(DocumentInvalid, match="lists nothing that ships"):
+        policy.required(document)
+
+
 def test_what_no_lock_pins_is_named():
     assert rules(component(properties=[{"name": "medai:pinned", "value": "false"}])) == ["not_pinned"]
 
@@ -90,8 +123,19 @@ def test_what_has_no_digest_is_named():
     assert rules(component(hashes=[])) == ["not_hashed"]
 
 
-def test_a_denied_supplier_is_named():
-    assert rules(component(supplier={"name": "Bad Corp"})) == ["supplier_denied"]
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"supplier": {"name": "Bad Corp"}},
+        {"supplier": {"name": " bad  CORP"}},
+        {"manufacturer": {"name": "Bad Corp"}},
+        {"authors": [{"name": "Bad Corp"}]},
+        {"publisher": "Bad Corp"},
+        {"author": "Bad Corp", "supplier": {"name": "Good Corp"}},
+    ],
+)
+def test_a_denied_supplier_is_named_wherever_the_document_says_it_and_however_it_is_spelt(other):
+    assert rules(component(**other)) == ["supplier_denied"]
 
 
 @pytest.mark.parametrize(

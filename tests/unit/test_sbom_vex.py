@@ -2,13 +2,16 @@
 
 import datetime as dt
 import json
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
 
-from sbom import schema, vex
+from sbom import exchange, schema, vex
 from sbom.errors import DocumentInvalid
 from sbom.vulnerabilities import Finding
+
+pytestmark = pytest.mark.verifies("REQ-SBM-006")
 
 TODAY = dt.date(2026, 3, 1)
 PURL = "pkg:pypi/some-package@1.0"
@@ -86,30 +89,145 @@ def test_a_statement_that_could_not_be_relied_on_is_refused(was, becomes, why):
         vex.parse(TEXT.replace(was, becomes))
 
 
-def test_the_cyclonedx_document_is_valid_and_reads_back():
-    document = vex.cyclonedx([judged()], serial="urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79", timestamp=None)
+def test_what_is_decided_for_a_day_to_come_closes_nothing_before_it():
+    only = judged(decided=dt.date(2026, 3, 2), review_by=dt.date(2027, 3, 2))
+    assert (only.closed_by, only.why_open) == (None, "decided on 2026-03-02, which is yet to come")
+
+
+def test_of_two_decisions_about_one_file_the_later_one_counts():
+    (earlier,) = vex.parse(TEXT)
+    later = replace(earlier, state="exploitable", justification=None, decided=dt.date(2026, 2, 20))
+    (only,) = vex.judge([FINDING], [later, earlier], hashes={PURL: SHA}, release="1.0.0", today=TODAY)
+    assert (only.closed_by, only.stands, only.why_open) == (None, later, "decided to be exploitable")
+
+
+def test_a_later_decision_about_another_release_does_not_count_here():
+    (earlier,) = vex.parse(TEXT)
+    later = replace(earlier, state="exploitable", justification=None, decided=dt.date(2026, 2, 20), release="2.0.0")
+    (only,) = vex.judge([FINDING], [earlier, later], hashes={PURL: SHA}, release="1.0.0", today=TODAY)
+    assert only.closed_by == earlier
+
+
+def test_a_decision_whose_review_is_overdue_does_not_stand():
+    assert judged(state="exploitable", today=dt.date(2026, 3, 2)).stands is None
+
+
+SERIAL = "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79"
+
+
+def exported(**other):
+    return exchange.cyclonedx([judged(**other)], serial=SERIAL, timestamp=None)
+
+
+def openvex(**other):
+    return exchange.openvex([judged(**other)], author="us", identifier="urn:x", timestamp="2026-03-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("state", get_args(vex.State))
+@pytest.mark.parametrize("justification", [None, *get_args(vex.Justification)])
+def test_every_decision_reads_back_from_cyclonedx_as_it_was(state, justification):
+    document = exported(state=state, justification=justification)
     schema.require_valid(json.dumps(document).encode(), strict=True)
-    (read,) = vex.imported(document)
-    assert (read.vulnerability, read.component, read.state, read.justification) == (
-        "PYSEC-1", PURL, "not_affected", "code_not_reachable",
+    (read,) = exchange.imported(document)
+    assert (read.vulnerability, read.component, read.state, read.justification, read.detail) == (
+        "PYSEC-1", PURL, state, justification, "The function is never called.",
     )  # fmt: skip
 
 
-def test_the_openvex_document_reads_back():
-    document = vex.openvex([judged()], author="us", identifier="urn:x", timestamp="2026-03-01T00:00:00Z")
-    (read,) = vex.imported(document)
-    assert (read.component, read.state, read.justification) == (PURL, "not_affected", "code_not_reachable")
+def test_the_cyclonedx_document_says_who_decided_and_until_when():
+    told = {each["name"]: each["value"] for each in exported()["vulnerabilities"][0]["properties"]}
+    assert told == {
+        "medai:vex:author": "Ada", "medai:vex:approver": "Grace", "medai:vex:decided": "2026-02-01",
+        "medai:vex:review-by": "2026-03-01", "medai:vex:release": "1.0.0", "medai:vex:sha256": SHA,
+    }  # fmt: skip
+
+
+def test_what_can_be_exploited_is_told_to_be_and_not_to_be_in_triage():
+    assert exported(state="exploitable")["vulnerabilities"][0]["analysis"]["state"] == "exploitable"
+
+
+def test_without_a_serial_number_the_reference_is_the_components_own():
+    document = exchange.cyclonedx([judged()], serial="", timestamp=None)
+    assert document["vulnerabilities"][0]["affects"] == [{"ref": PURL}]
+    assert exchange.imported(document)[0].component == PURL
+
+
+@pytest.mark.parametrize("state", get_args(vex.State))
+@pytest.mark.parametrize("justification", [None, *get_args(vex.Justification)])
+def test_what_openvex_carries_of_a_decision_closes_or_does_not_as_it_did(state, justification):
+    (read,) = exchange.imported(openvex(state=state, justification=justification))
+    assert (read.component, read.state in vex.CLOSING) == (PURL, state in vex.CLOSING)
+
+
+@pytest.mark.parametrize("state", get_args(vex.State))
+@pytest.mark.parametrize("justification", [None, *get_args(vex.Justification)])
+def test_a_second_way_through_openvex_changes_nothing_more(state, justification):
+    first = openvex(state=state, justification=justification)
+    (read,) = exchange.imported(first)
+    again = openvex(state=read.state, justification=read.justification)
+    assert exchange.imported(again)[0].state == read.state
+    assert exchange.imported(again)[0].justification == read.justification
+
+
+@pytest.mark.parametrize("state", get_args(vex.State))
+def test_each_openvex_statement_has_what_its_status_asks_for(state):
+    (said,) = openvex(state=state, justification=None)["statements"]
+    asked = {"not_affected": "impact_statement", "affected": "action_statement"}.get(said["status"], "status_notes")
+    assert said[asked] != ""
+
+
+def test_no_justification_is_made_up_for_openvex():
+    assert "justification" not in openvex(state="false_positive", justification=None)["statements"][0]
 
 
 def test_an_open_finding_is_told_to_be_under_investigation():
-    document = vex.openvex([judged(sha256=None)], author="us", identifier="urn:x", timestamp="2026-03-01T00:00:00Z")
-    assert document["statements"][0]["status"] == "under_investigation"
+    assert openvex(sha256=None)["statements"][0]["status"] == "under_investigation"
 
 
-@pytest.mark.parametrize("broken", [{}, {"@context": "https://openvex.dev/ns"}, {"bomFormat": "CycloneDX"}])
-def test_what_is_no_vex_is_refused_by_name(broken):
-    with pytest.raises(DocumentInvalid, match="vex"):
-        vex.imported(broken)
+def test_a_part_of_an_openvex_product_is_what_is_affected():
+    document = openvex()
+    document["statements"][0]["products"] = [{"@id": "pkg:oci/image", "subcomponents": [{"@id": PURL}]}]
+    assert [each.component for each in exchange.imported(document)] == [PURL]
+
+
+OPENVEX = {"@context": "https://openvex.dev/ns/v0.2.0"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "place"),
+    [
+        ({}, "vex: neither"),
+        (OPENVEX, "/statements: expected"),
+        ({"bomFormat": "CycloneDX"}, "/vulnerabilities: expected"),
+        (OPENVEX | {"statements": [None]}, "/statements/0: "),
+        (OPENVEX | {"statements": [{"status": "fine", "vulnerability": "x"}]}, "/statements/0: OpenVEX has no status"),
+        (
+            OPENVEX | {"statements": [{"status": "not_affected", "justification": "x", "vulnerability": "x"}]},
+            "/statements/0: OpenVEX has no justification",
+        ),
+        ({"bomFormat": "CycloneDX", "vulnerabilities": [{"id": "x"}]}, "/vulnerabilities/0: x has no state"),
+    ],
+)
+def test_what_is_no_vex_is_refused_with_the_place(broken, place):
+    with pytest.raises(DocumentInvalid, match=place):
+        exchange.imported(broken)
+
+
+def test_a_proposal_cannot_be_used_until_two_people_have_signed_it():
+    (read,) = exchange.imported(openvex())
+    text = exchange.proposal(read, sha256=SHA, release="1.0.0", today=TODAY)
+    with pytest.raises(DocumentInvalid, match="length >= 1"):
+        vex.parse(text)
+
+
+def test_a_proposal_that_two_people_have_signed_is_a_statement():
+    (read,) = exchange.imported(openvex())
+    text = exchange.proposal(
+        replace(read, detail='a "quoted" \x1b line\nand more'), sha256=SHA, release="1.0.0", today=TODAY
+    )
+    signed = text.replace('author = ""', 'author = "Ada"').replace('approver = ""', 'approver = "Grace"')
+    (statement,) = vex.parse(signed)
+    assert (statement.purl, statement.detail) == (PURL, 'a "quoted" \x1b line\nand more')
 
 
 def test_our_own_statements_can_be_read(repository):

@@ -10,6 +10,8 @@ from tests.tampering import judged
 from tests.tampering.ledger import KEY, NEXT_KEY, TALL
 from tests.tampering.table import TABLE
 
+pytestmark = pytest.mark.verifies("REQ-AUD-013", "REQ-AUD-012")
+
 CASES = [pytest.param(mutation, at, id=f"{mutation.name}-{at}") for mutation in TABLE for at in mutation.at]
 
 

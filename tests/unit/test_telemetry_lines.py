@@ -12,6 +12,9 @@ import structlog
 
 from service.adapters import telemetry
 
+ALIKE = 4
+"""Lines of one kind in a minute."""
+
 
 @pytest.fixture
 def lines():
@@ -19,7 +22,7 @@ def lines():
     stream = io.StringIO()
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    telemetry.configure("info", stream)
+    telemetry.configure("info", stream, alike_per_minute=ALIKE)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:], root.level = before
     structlog.reset_defaults()
@@ -65,6 +68,13 @@ def test_an_error_of_ours_is_its_class_and_place_and_never_its_message(lines):
     assert (line["where"], line["error"]) == ("handler", "ValueError")
     assert line["message"].startswith("test_telemetry_lines.py:")
     assert "DOE" not in json.dumps(line)
+
+
+@pytest.mark.verifies("REQ-SEC-031")
+def test_what_a_library_says_again_and_again_is_bounded(lines):
+    for _ in range(5 * ALIKE):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert len(lines()) == ALIKE
 
 
 def test_lines_below_the_level_are_not_written(lines):

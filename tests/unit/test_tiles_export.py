@@ -14,6 +14,8 @@ from audit.ports import Stored
 from tests.log_fakes import Served, body, leaf
 from tests.tile_client import NotTheLog, TileClient, path_of, tiles_of
 
+pytestmark = pytest.mark.verifies("REQ-LOG-005")
+
 
 @pytest.fixture
 def served():

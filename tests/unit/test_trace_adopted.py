@@ -153,11 +153,13 @@ def test_an_item_in_a_fenced_example_is_none(adopted):
     assert "req~an-example~1" not in {row.id for row in adopted.requirements}
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 def test_a_tag_with_an_older_revision_is_outdated(tmp_path):
     found = trace_projects.judged(_project(tmp_path, **{"thermo/scale.py": CODE.replace("kelvin~2", "kelvin~1")}))
     assert "outdated" in trace_projects.codes(found, "req~kelvin~1")
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 @pytest.mark.parametrize(
     "test",
     [
@@ -185,27 +187,32 @@ def test_a_mark_of_a_file_or_a_class_of_tests_is_one_of_each_of_its_tests(tmp_pa
     assert (row.id, row.verdict, len(row.tests)) == ("REQ-1", "proved", 1)
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 def test_a_mark_of_a_test_that_stands_at_no_test_is_not_counted(tmp_path):
     test = TEST.replace("def test_kelvin", "KELVIN = 0\n\n    def test_kelvin")
     found = trace_projects.judged(_project(tmp_path, **{"tests/test_scale.py": test}))
     assert "test_not_counted" in trace_projects.codes(found, "req~kelvin~2")
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 def test_what_only_another_tool_says_to_be_tested_is_not_proved(tmp_path):
     test = TEST.replace("assert scale.rankine(0) == 459", "pass")
     found = trace_projects.judged(_project(tmp_path, **{"tests/test_scale.py": test}))
     assert "claim_disproved" in trace_projects.codes(found, "scale.rankine")
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 def test_an_item_that_is_rejected_is_retired():
     text = dedent(ITEMS).replace("approved", "rejected")
     assert [item.status for item in openfasttrace.parse(text, "spec.md", "B")] == ["retired"]
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 def test_an_item_is_a_part_of_what_it_covers():
     assert [item.parent for item in openfasttrace.parse(dedent(ITEMS), "spec.md", "B")] == ["feat~scales~1"]
 
 
+@pytest.mark.verifies("REQ-TRC-003")
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"schema": "lobster-report", "version": 3, "data": []}',
              b'{"schema": "lobster-req-trace", "version": 2, "data": []}'],

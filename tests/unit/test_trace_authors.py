@@ -8,7 +8,10 @@ import pytest
 from traceability import authors
 from traceability.errors import ReviewRefused
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here"),
+    pytest.mark.verifies("REQ-TRC-008"),
+]
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def _unit(text, file):
     return _read(dedent(text).lstrip("\n"), file).units[0]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     ("file", "text", "name", "lines"),
     [
@@ -90,6 +91,7 @@ def test_a_block_is_what_follows_the_mark_to_its_end(file, text, name, lines):
     assert (unit.name, (unit.first_line, unit.last_line)) == (name, lines)
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     ("file", "line"),
     [
@@ -105,6 +107,7 @@ def test_a_mark_may_stand_in_each_of_the_comments_of_a_language(file, line):
     assert [(mark.requirement, mark.kind) for mark in read.citations] == [("REQ-1", "implementation")]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_block_is_nothing_that_coverage_can_see_run():
     assert not _unit(SQL, "a.sql").executable
 
@@ -114,10 +117,12 @@ def test_a_file_of_another_kind_is_not_read(file):
     assert blocks.language(file) is None
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_mark_without_its_reason_is_said_with_its_line():
     read = blocks.read("a: 1\n# exception: REQ-1\nb: 2", "a.yaml", "yaml")
     assert [(fault.code, fault.line) for fault in read.faults] == [("mark_unreadable", 2)]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_mark_at_the_end_of_a_file_is_about_its_last_line():
     assert _unit("size: 5\n# implements: REQ-1\n", "a.yaml").first_line == 2

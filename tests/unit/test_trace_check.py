@@ -7,6 +7,8 @@ from service import cli
 from tests import trace_projects
 from traceability.survey import survey
 
+pytestmark = pytest.mark.verifies("REQ-TRC-013")
+
 CODE = """
     from thermo.marks import implements
 
@@ -61,10 +63,12 @@ def _row(root, name="REQ-1"):
     return next(row for row in survey(root).requirements if row.id == name)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_project_of_which_all_is_proved_passes(sound, capsys):
     assert (_check(sound), "trace: passed: 1 requirements" in capsys.readouterr().out) == (0, True)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_finding_closes_the_gate_and_is_shown_with_its_place_and_remedy(copied, capsys):
     (copied / "requirements/more.toml").write_text(
         'format = "medai.requirements/1"\n\n' + trace_projects.a_requirement("REQ-2"), "utf-8"
@@ -82,6 +86,7 @@ def test_what_could_not_be_checked_is_neither(tmp_path, capsys):
     assert (code, "medai: evidence_missing: " in capsys.readouterr().err) == (3, True)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
@@ -102,6 +107,7 @@ def test_what_cannot_be_read_is_said_by_its_code(copied, capsys, file, text, sai
     assert (code, f"medai: {said}: " in capsys.readouterr().err) == (3, True)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_verdict_is_written_for_programs(sound, tmp_path):
     _check(sound, "--json", str(tmp_path / "out" / "check.json"))
     written = json.loads((tmp_path / "out" / "check.json").read_text("utf-8"))
@@ -114,17 +120,20 @@ def test_an_error_is_written_for_programs_too(tmp_path):
     assert (written["verdict"], written["error"].partition(":")[0]) == ("unchecked", "evidence_missing")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_evidence_may_lie_elsewhere(copied, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "evidence"
     (copied / "build/trace").rename(elsewhere)
     assert _check(copied, "--evidence", str(elsewhere)) == 0
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_note_is_shown_where_it_is_asked_for_and_closes_nothing(copied, capsys):
     (copied / "thermo/more.py").write_text("def more():\n    return 1\n", "utf-8")
     assert (_check(copied, "--notes"), "untraced: more is public" in capsys.readouterr().out) == (0, True)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_project_may_count_a_note_as_a_failure(copied):
     settings = copied / "pyproject.toml"
     settings.write_text(settings.read_text("utf-8") + '[tool.medai.trace.severity]\nuntraced = "fail"\n', "utf-8")
@@ -135,6 +144,7 @@ def test_a_project_may_count_a_note_as_a_failure(copied):
 # ---- evidence that does not hold ----
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize("file", ["thermo/scale.py", "tests/test_scale.py"])
 def test_code_or_a_test_that_changed_since_the_run_is_outdated(copied, file):
     path = copied / file
@@ -143,6 +153,7 @@ def test_code_or_a_test_that_changed_since_the_run_is_outdated(copied, file):
     assert ("outdated" in trace_projects.codes(found, file), found.requirements[0].verdict == "proved") == (True, False)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_evidence_of_a_part_of_the_suite_is_a_finding(tmp_path):
     root = _project(tmp_path)
     trace_projects.tested(root, "tests/test_scale.py")
@@ -158,6 +169,7 @@ def _forget(root, sql):
 CONTEXT = "DELETE FROM arc WHERE context_id IN (SELECT id FROM context WHERE context = '{}')"
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize("probe", ["self-check:first|run", "self-check:second|run", "self-check:last|run"])
 def test_without_each_context_of_the_self_check_nothing_is_known(copied, probe):
     _forget(copied, CONTEXT.format(probe))
@@ -172,6 +184,7 @@ def _damaged(root, **changes):
     path.write_text(json.dumps(results), "utf-8")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -187,17 +200,20 @@ def test_coverage_of_another_core_or_without_a_self_check_is_not_believed(copied
     assert (_row(copied).level, _row(copied).verdict) == (1, "unavailable")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"no database")])
 def test_without_coverage_nothing_is_known(copied, damage):
     damage(copied / "build/trace/coverage.db")
     assert (_row(copied).level, _row(copied).verdict) == (1, "unavailable")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_what_is_not_known_closes_the_gate_as_not_checked(copied):
     (copied / "build/trace/coverage.db").unlink()
     assert _check(copied) == 3
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_line_that_ran_outside_of_every_run_phase_proves_nothing(copied):
     _forget(copied, "UPDATE context SET context = replace(context, '|run', '|setup') WHERE context LIKE 'tests%'")
     assert "claim_disproved" in trace_projects.codes(survey(copied), "test_water_freezes")
@@ -206,6 +222,7 @@ def test_a_line_that_ran_outside_of_every_run_phase_proves_nothing(copied):
 # ---- thresholds ----
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize(("percent", "level"), [(80, 3), (81, 2)])
 def test_branches_are_counted_to_the_threshold_of_the_class(tmp_path, percent, level):
     """Entering the function and three of the four ways out of its conditions: four of five."""
@@ -214,24 +231,28 @@ def test_branches_are_counted_to_the_threshold_of_the_class(tmp_path, percent, l
     assert (row.level, row.demanded) == (level, 3)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_constant_alone_proves_no_more_than_that_the_tests_passed(tmp_path):
     code = "# implements: REQ-1\nLIMIT = 5\n\ndef celsius(degrees):\n    return 0\n"
     row = trace_projects.judged(_project(tmp_path, code=code)).requirements[0]
     assert (row.level, row.verdict) == (1, "failed")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_constant_beside_code_that_runs_keeps_nothing_down(tmp_path):
     code = CODE + "\n    LIMIT = 5  # implements: REQ-1\n"
     row = trace_projects.judged(_project(tmp_path, code=code)).requirements[0]
     assert (row.level, row.verdict) == (2, "proved")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_class_may_demand_nothing_but_links(tmp_path):
     test = TEST.replace("in (0, None)", "== 7")
     root = _project(tmp_path, test=test, settings="levels = { B = 0 }\n")
     assert trace_projects.judged(root).requirements[0].verdict == "proved"
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_requirement_that_nothing_cites_is_as_good_as_its_parts(tmp_path):
     both = trace_projects.a_requirement("REQ-0") + "\n" + trace_projects.a_requirement("REQ-1", parent="REQ-0")
     found = trace_projects.judged(_project(tmp_path, requirement=both))
@@ -240,6 +261,7 @@ def test_a_requirement_that_nothing_cites_is_as_good_as_its_parts(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_a_requirement_that_is_a_part_of_itself_is_found(tmp_path):
     both = (
         trace_projects.a_requirement("REQ-0", parent="REQ-1")
@@ -249,6 +271,7 @@ def test_a_requirement_that_is_a_part_of_itself_is_found(tmp_path):
     assert "cycle" in trace_projects.codes(trace_projects.judged(_project(tmp_path, requirement=both)), "REQ-0")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 @pytest.mark.parametrize(("safety_class", "verdict"), [("B", "implied"), ("C", "open")])
 def test_an_implication_suffices_up_to_the_class_that_the_project_says(tmp_path, safety_class, verdict):
     wanted = trace_projects.a_requirement("REQ-1", safety_class)
@@ -257,16 +280,19 @@ def test_an_implication_suffices_up_to_the_class_that_the_project_says(tmp_path,
     assert trace_projects.judged(root).requirements[0].verdict == verdict
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_the_same_inputs_make_the_same_matrix(sound):
     assert survey(sound) == survey(sound)
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_ids_that_are_not_those_of_the_requirements_are_outdated(copied):
     settings = copied / "pyproject.toml"
     settings.write_text(settings.read_text("utf-8") + 'marks = "thermo/marks.py"\n', "utf-8")
     assert "outdated" in trace_projects.codes(survey(copied), "thermo/marks.py")
 
 
+@pytest.mark.verifies("REQ-TRC-004")
 def test_ids_are_made_anew_by_the_command(copied):
     settings = copied / "pyproject.toml"
     settings.write_text(settings.read_text("utf-8") + 'marks = "thermo/ids.py"\n', "utf-8")

@@ -16,6 +16,8 @@ from tests.trace_matrices import (
 )
 from traceability import difference, rows
 
+pytestmark = pytest.mark.verifies("REQ-TRC-012")
+
 OTHER = print_of("other")
 SUSPECT = rows.Review(status="suspect", reviewer="Ben <b@e.org>", reviewed_at="2026-01-02T03:04:05Z", meaning="review",
                       moved=("the code",))  # fmt: skip
@@ -40,6 +42,11 @@ def test_a_matrix_does_not_differ_from_itself():
         ({}, {"requirements": ()}, "requirement", "removed", "REQ-A-001", True),
         ({}, {"requirements": (a_requirement(status="retired"),)}, "requirement", "retired", "REQ-A-001", False),
         ({}, {"requirements": (a_requirement(fingerprint=OTHER),)}, "requirement", "text", "REQ-A-001", False),
+        ({}, {"requirements": (a_requirement(title="Another"),)}, "requirement", "text", "REQ-A-001", False),
+        ({}, {"requirements": (a_requirement(demanded=1),)}, "requirement", "demanded", "REQ-A-001", True),
+        ({}, {"requirements": (a_requirement(demanded=4),)}, "requirement", "demanded", "REQ-A-001", False),
+        ({"findings": (a_finding(),)}, {"findings": (a_finding(), a_finding(text="of another"))}, "finding", "added",
+         "untested REQ-A-001 (2)", True),
         ({}, {"requirements": (a_requirement(verdict="open"),)}, "requirement", "verdict", "REQ-A-001", True),
         ({"requirements": (a_requirement(verdict="open"),)}, {}, "requirement", "verdict", "REQ-A-001", False),
         ({}, {"requirements": (a_requirement(level=1),)}, "requirement", "level", "REQ-A-001", True),

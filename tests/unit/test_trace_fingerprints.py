@@ -92,6 +92,7 @@ def case(code=TESTS, name="test_it_is_judged"):
     return fingerprints.of_test(fingerprints.read(ast.parse(code)), name, {})
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -113,6 +114,7 @@ def test_what_changes_nothing_of_a_units_meaning_leaves_its_fingerprint(old, new
     assert unit(CODE.replace(old, new)) == unit()
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -131,48 +133,58 @@ def test_what_changes_a_units_meaning_moves_its_fingerprint(old, new):
     assert unit(CODE.replace(old, new), limits="MOST = 9\nLEAST = 1\n") != unit()
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize("changed", [{"limits": "MOST = 8\n"}, {"tables": "ROWS = (1, 3)\n"}])
 def test_a_constant_of_another_module_that_a_unit_reads_moves_its_fingerprint(changed):
     assert unit(**changed) != unit()
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_a_constant_of_its_class_that_a_method_reads_moves_its_fingerprint():
     assert unit(CODE.replace("width = 2", "width = 3"), "Gate.passes") != unit(name="Gate.passes")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_a_name_that_a_function_assigns_itself_is_no_constant():
     code = "total = 1\n\n\ndef count(items):\n    total = 0\n    return total\n"
     assert unit(code, "count") == unit(code.replace("total = 1", "total = 2"), "count")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_an_argument_of_a_function_is_no_constant():
     code = "items = 1\n\n\ndef count(items):\n    return items\n"
     assert unit(code, "count") == unit(code.replace("items = 1", "items = 2"), "count")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_an_integer_and_a_boolean_of_one_value_are_two_meanings():
     assert unit("A = 1\n", "A") != unit("A = True\n", "A")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_a_constant_that_is_added_to_later_moves_with_what_is_added():
     code = "NAMES = ['a']\nNAMES += ['b']\n\n\ndef names():\n    return NAMES\n"
     assert unit(code, "names") != unit(code.replace("'b'", "'c'"), "names")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_a_constant_can_be_a_unit_of_its_own():
     assert unit(name="PATTERN") != unit(CODE.replace("LEAST = 1", "LEAST = 3"), "PATTERN")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_constants_that_read_each_other_have_a_fingerprint():
     code = "A = [lambda: B]\nB = [lambda: A]\n\n\ndef first():\n    return A\n"
     assert unit(code, "first") != unit(code.replace("lambda: A", "lambda: 0"), "first")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_what_is_not_there_has_no_fingerprint():
     with pytest.raises(KeyError):
         unit(name="nobody")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -189,6 +201,7 @@ def test_what_a_test_uses_of_its_file_moves_its_fingerprint(old, new):
     assert case(TESTS.replace(old, new)) != case()
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("old", "new"),
     [("assert True", "assert 1"), ('verifies("REQ-1")', 'verifies("REQ-1", "REQ-2")'), ("WIDTH = 3", "WIDTH = 4")],
@@ -199,6 +212,7 @@ def test_what_a_test_does_not_use_leaves_its_fingerprint(old, new):
     assert case(TESTS.replace(old, new)) == case()
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("old", "new"), [("return value\n\n    def", "return 1\n\n    def"), ("WIDTH = 3", "WIDTH = 4")]
 )
@@ -215,6 +229,7 @@ def a_requirement(**changes):
     return msgspec.structs.replace(made, **changes)
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     "changes",
     [{"text": "It shall not."}, {"criterion": "Seen."}, {"type": "safety"}, {"safety_class": "C"},
@@ -224,11 +239,13 @@ def test_what_a_requirement_asks_for_moves_its_fingerprint(changes):
     assert fingerprints.of_requirement(a_requirement(**changes)) != fingerprints.of_requirement(a_requirement())
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize("changes", [{"title": "Another"}, {"file": "b.toml"}, {"line": 7}, {"parent": "REQ-0"}])
 def test_how_a_requirement_is_called_and_filed_leaves_its_fingerprint(changes):
     assert fingerprints.of_requirement(a_requirement(**changes)) == fingerprints.of_requirement(a_requirement())
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 @pytest.mark.parametrize(
     ("changes", "moves"),
     [({"cause": "Another."}, True), ({"harm": "Worse."}, True), ({"severity": "critical"}, True),
@@ -249,11 +266,13 @@ def test_a_block_of_another_language_moves_with_what_is_not_a_comment():
     assert fingerprints.of_block(block) != fingerprints.of_block("SELECT 1;\nSELECT 3;\n")
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_the_parts_of_a_fingerprint_do_not_run_into_each_other():
     one, other = a_requirement(text="ab shall", criterion="c d"), a_requirement(text="ab shallc", criterion=" d")
     assert fingerprints.of_requirement(one) != fingerprints.of_requirement(other)
 
 
+@pytest.mark.verifies("REQ-TRC-007")
 def test_relative_imports_lead_to_the_modules_constants():
     tree = ast.parse(textwrap.dedent("from ..limits import MOST\n\n\ndef most():\n    return MOST\n"))
     here = fingerprints.read(tree, "product.domain")

@@ -44,6 +44,7 @@ def test_a_retired_id_is_no_id_of_the_type():
     assert "REQ-1" not in identifiers.render(requirements.parse(text, "a.toml").requirements)
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_function_is_cited_by_its_decorator():
     assert _cited("""
         @implements("REQ-1")
@@ -51,6 +52,7 @@ def test_a_function_is_cited_by_its_decorator():
         """) == [("REQ-1", "implementation", "celsius", 1)]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_several_ids_may_stand_in_one_decorator():
     text = """
         class Scale:
@@ -60,6 +62,7 @@ def test_several_ids_may_stand_in_one_decorator():
     assert [(name, target) for name, _, target, _ in _cited(text)] == [("REQ-1", "Scale.read"), ("REQ-2", "Scale.read")]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     "text",
     [
@@ -76,6 +79,7 @@ def test_the_decorator_is_known_under_other_names_and_in_other_places(text):
     assert [(name, target) for name, _, target, _ in _cited(text)] == [("REQ-1", "celsius")]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     ("text", "target"),
     [
@@ -97,10 +101,12 @@ def test_a_comment_is_about_what_it_stands_at(text, target):
     assert [(name, kind, at) for name, kind, at, _ in _cited(text)] == [("REQ-1", "implementation", target)]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_comment_may_name_several_requirements():
     assert [name for name, _, _, _ in _cited("LIMIT = 5  # implements: REQ-1, REQ-2")] == ["REQ-1", "REQ-2"]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     "comment",
     ["# implements: the protocol of X", "# todo: tidy this up", "# exception: none", "# it implements REQ-1 too"],
@@ -109,12 +115,14 @@ def test_prose_is_no_mark(comment):
     assert _cited(f"LIMIT = 5  {comment}") == []
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_words_in_a_string_are_no_mark():
     assert _cited('TEXT = """\n# implements: REQ-1\n"""\n# implements: REQ-2\nLIMIT = 5') == [
         ("REQ-2", "implementation", "LIMIT", 4)
     ]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_the_other_kinds_are_read_with_their_words():
     read = _read("""
         # implication: REQ-1: a type says so
@@ -129,6 +137,7 @@ def test_the_other_kinds_are_read_with_their_words():
     ]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     "comment",
     [
@@ -175,6 +184,7 @@ TESTS = """
     """
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     ("test", "names"),
     [
@@ -187,11 +197,13 @@ def test_a_test_claims_what_is_marked_at_it_and_around_it(test, names):
     assert claimed - {"REQ-MODULE-1"} == names
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_what_a_module_claims_each_of_its_tests_claims():
     claimed = {target for name, _, target, _ in _cited(TESTS, "tests") if name == "REQ-MODULE-1"}
     assert "TestScale.test_method" in claimed
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     ("code", "bodies", "entries"),
     [
@@ -213,6 +225,7 @@ def test_a_body_is_what_runs_when_it_is_called_and_not_when_it_is_imported(code,
     assert (unit.bodies, unit.entries) == (bodies, entries)
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 @pytest.mark.parametrize(
     "body", ["'''Docs.'''", "...", "pass", "raise NotImplementedError", "raise NotImplementedError('x')"]
 )
@@ -220,6 +233,7 @@ def test_a_function_that_does_nothing_is_hollow(body):
     assert _read(f"@implements('REQ-1')\ndef f():\n    {body}").units[0].hollow
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_public_function_that_cites_nothing_is_known():
     text = """
         def open_to_all(): return 1
@@ -240,11 +254,13 @@ def test_a_public_function_that_cites_nothing_is_known():
     assert [unit.name for unit in _read(text).public] == ["open_to_all", "Scale.read"]
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_a_file_that_is_no_python_is_said_with_its_line():
     with pytest.raises(SourceInvalid, match=r"product/scale\.py:2: "):
         _read("a = 1\nb = = 2\n")
 
 
+@pytest.mark.verifies("REQ-TRC-002")
 def test_what_is_judged_is_never_imported(tmp_path):
     code = """
         import nothing_of_this_name

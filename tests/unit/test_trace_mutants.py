@@ -97,17 +97,20 @@ def test_two_runs_from_nothing_leave_the_same_record(tried, tmp_path):
     assert (root / "mutants.json").read_bytes() == (tried[0] / "mutants.json").read_bytes()
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_killed_mutants_prove_the_requirement_to_the_fourth_level(tried):
     row = next(row for row in trace_projects.judged(tried[0]).requirements if row.id == "REQ-1")
     assert (row.verdict, row.level) == ("proved", 4)
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_a_mutant_that_survived_is_a_note_at_its_line(tried):
     found = trace_projects.judged(tried[0]).findings
     notes = [(note.file, note.line, note.severity) for note in found if note.code == "mutant_survived"]
     assert notes == [("thermo/scale.py", 7, "note")]
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 @pytest.mark.parametrize(
     ("file", "old", "new", "holds"),
     [
@@ -128,6 +131,7 @@ def test_a_record_holds_as_long_as_code_and_tests_mean_the_same(tried, tmp_path,
     assert (mutant_plan.moved(inputs, mutant_plan.tasks(inputs)) == []) is holds
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_a_record_that_holds_no_more_proves_nothing(tried, tmp_path):
     root = _project(tmp_path, code=CODE.replace("value > LIMIT", "value >= LIMIT"))
     (root / "mutants.json").write_bytes((tried[0] / "mutants.json").read_bytes())
@@ -154,6 +158,7 @@ def test_only_the_claiming_tests_are_run(tmp_path):
     assert _records(root)[0]["killed"] == 0
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_a_mutant_that_hangs_is_killed(tried, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(trace_projects.REPOSITORY))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -263,6 +268,7 @@ class _Workshop:
         pass
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_a_time_that_is_used_up_is_in_the_record(tried, monkeypatch):
     inputs = project.gather(tried[0])
     now = iter(range(0, 10_000, 60))
@@ -271,18 +277,26 @@ def test_a_time_that_is_used_up_is_in_the_record(tried, monkeypatch):
     assert (record.exhausted, record.tried < record.total) == (True, True)
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_a_mutant_that_cannot_be_collected_counts_as_none(tried):
     inputs = project.gather(tried[0])
     record = next(mutant_plan.run(_Workshop("stillborn"), tried[0], inputs, mutant_plan.tasks(inputs)))
     assert (record.total, record.tried, record.killed) == (0, 0, 0)
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 def test_records_are_written_one_to_a_line_and_read_back(tried):
     body = (tried[0] / "mutants.json").read_bytes()
     assert mutant_records.encode(mutant_records.decode(body, "mutants.json").records) == body
 
 
+@pytest.mark.verifies("REQ-TRC-006")
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"format": "medai.mutants/9", "records": []}'])
 def test_what_are_no_records_of_mutants_is_refused(body):
     with pytest.raises(EvidenceInvalid):
         mutant_records.decode(body, "mutants.json")
+
+
+def test_a_requirement_that_is_left_over_when_the_time_is_up_is_named_and_not_run(tmp_path):
+    said = trace_projects.commanded(_project(tmp_path), "mutants", "--within", "0")
+    assert (said.returncode, "not run: REQ-1: the time of this command was up" in said.stdout) == (3, True)

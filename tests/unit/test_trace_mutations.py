@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from traceability import bodies, mutations, python_source
 
+pytestmark = pytest.mark.verifies("REQ-TRC-005")
+
 
 def _mutants(text, name="f", seed=1):
     source = dedent(text).lstrip("\n").encode()

@@ -23,6 +23,8 @@ from tests.trace_matrices import (
 )
 from traceability import matrix, page, rows
 
+pytestmark = pytest.mark.verifies("REQ-TRC-010")
+
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror="alert(1)"> <!-- {{ 7 * 7 }} ' " & \u2028"""
 
 

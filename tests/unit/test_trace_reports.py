@@ -13,16 +13,19 @@ from traceability.errors import ConfigurationInvalid, EvidenceInvalid, EvidenceM
 NAMES = {"matrix.html", "matrix.csv", "matrix.json", "matrix.schema.json", "matrix.reqif", "summary.md"}
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_every_report_is_written(tmp_path):
     written = reports.write(a_matrix(), tmp_path / "new" / "folder")
     assert {path.name for path in written if path.stat().st_size} == NAMES
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_same_matrix_is_written_with_the_same_bytes(tmp_path):
     one, other = ({path.name: path.read_bytes() for path in reports.write(many(50), tmp_path / name)} for name in "ab")
     assert one == other
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_no_report_holds_the_time_of_its_making(tmp_path):
     written = reports.write(reports.timeless(a_matrix(), "0"), tmp_path)
     year = b"2026-"  # of the fake test run, and of no clock
@@ -44,6 +47,7 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(epoch):
         reports.timeless(a_matrix(), epoch)
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_a_matrix_is_read_back_from_its_folder_and_from_its_file(tmp_path):
     reports.write(a_matrix(), tmp_path)
     assert reports.read(tmp_path) == reports.read(tmp_path / "matrix.json") == a_matrix()
@@ -60,6 +64,7 @@ def test_a_file_that_is_no_matrix_is_refused(tmp_path):
         reports.read(tmp_path)
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationInvalid):
@@ -72,17 +77,20 @@ def surveyed(monkeypatch):
     monkeypatch.setattr(cli_reports, "survey", lambda root, evidence: a_matrix())
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_command_writes_where_it_is_told_and_names_the_files(surveyed, tmp_path, capsys):
     code = cli.main(["trace", "report", "--out", str(tmp_path)])
     assert (code, {os.path.basename(line) for line in capsys.readouterr().out.splitlines()}) == (0, NAMES)
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_command_takes_the_times_out_where_a_build_is_to_repeat(surveyed, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     cli.main(["trace", "report", "--out", str(tmp_path)])
     assert reports.read(tmp_path).evidence.started_at == "1970-01-01T00:00:00Z"
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_summary_compares_with_the_base_that_is_given(surveyed, tmp_path):
     reports.write(a_matrix(requirements=(a_requirement(verdict="open"),)), tmp_path / "base")
     cli.main(["trace", "report", "--out", str(tmp_path), "--base", str(tmp_path / "base")])
@@ -109,6 +117,7 @@ def compared(tmp_path):
 WORSE = a_matrix(hazards=(a_hazard(controlled=False),))
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 @pytest.mark.parametrize(
     ("old", "new", "code"), [(a_matrix(), a_matrix(), 0), (a_matrix(), WORSE, 1), (WORSE, a_matrix(), 0)]
 )
@@ -116,17 +125,20 @@ def test_the_comparison_ends_with_one_where_something_got_worse(compared, old, n
     assert compared(old, new) == code
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_comparison_says_what_changed(compared, capsys):
     compared(a_matrix(), WORSE)
     assert "! hazard      uncontrolled HAZ-001" in capsys.readouterr().out
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_comparison_is_had_as_json(compared, capsys):
     compared(a_matrix(), WORSE, "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["format"], [one["subject"] for one in told["changes"]]) == ("medai.matrix-difference/1", ["HAZ-001"])
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_comparison_is_had_as_tables(compared, capsys):
     compared(a_matrix(), WORSE, "--markdown")
     assert "| ! | uncontrolled | `HAZ-001` |" in capsys.readouterr().out

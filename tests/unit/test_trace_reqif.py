@@ -11,6 +11,8 @@ from tests.trace_matrices import TEST, a_hazard, a_link, a_matrix, a_requirement
 from traceability import reqif_export, rows
 from traceability.requirements import Source
 
+pytestmark = pytest.mark.verifies("REQ-TRC-011")
+
 HOSTILE = "a <b> & \"c\" 'd'\n\ttab \x00\x0b\ud800 ]]> <!-- é 漢"
 
 

@@ -4,6 +4,8 @@ from tests import trace_projects
 from traceability import requirements
 from traceability.errors import RequirementInvalid
 
+pytestmark = pytest.mark.verifies("REQ-TRC-001")
+
 HEAD = 'format = "medai.requirements/1"\n\n'
 ONE = HEAD + trace_projects.a_requirement("REQ-1")
 HAZARD = """

@@ -26,10 +26,12 @@ def state(found, *kept, rules=FREELY, target=CODE.target):
     return next(link.review for link in made.links if link.target == target)
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_link_that_nobody_looked_at_is_not_reviewed():
     assert state(a_matrix()).status == "not_reviewed"
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_says_who_when_and_what_for():
     held = state(a_matrix(), review(meaning="approval"))
     assert (held.status, held.reviewer, held.reviewed_at, held.meaning) == (
@@ -37,10 +39,12 @@ def test_a_review_says_who_when_and_what_for():
     )  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_of_the_code_says_nothing_of_the_test():
     assert state(a_matrix(), review(CODE), target=TEST.target).status == "not_reviewed"
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 @pytest.mark.parametrize(
     ("moved", "named"),
     [
@@ -62,42 +66,50 @@ def test_whatever_moved_makes_the_link_suspect_and_is_named(moved, named):
     assert (held.status, held.moved) == ("suspect", (named,))
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_test_that_moved_is_named_as_a_test():
     held = state(a_matrix(tests=(a_test(fingerprint=print_of("new")),)), review(TEST), target=TEST.target)
     assert (held.status, held.moved) == ("suspect", ("the test",))
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_test_that_moved_leaves_the_review_of_the_code_as_it_is():
     assert state(a_matrix(tests=(a_test(fingerprint=print_of("new")),)), review(CODE)).status == "reviewed"
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_new_review_takes_the_suspicion_away():
     later = a_matrix(units=(a_unit(fingerprint=print_of("new")),))
     held = state(later, review(), review(found=later, reviewed_at="2026-02-02T03:04:05Z"))
     assert held.status == "reviewed"
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_the_newest_review_counts_wherever_it_stands():
     later = a_matrix(units=(a_unit(fingerprint=print_of("new")),))
     assert state(later, review(found=later, reviewed_at="2026-02-02T03:04:05Z"), review()).status == "reviewed"
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_who_wrote_the_code_may_not_review_it_where_the_class_asks_for_another():
     with pytest.raises(ReviewRefused):
         review(rules=STRICTLY, reviewer=ANNE)
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 @pytest.mark.parametrize("reviewer", ["A. Muster <ANNE@example.org>", "anne  muster <other@example.org>"])
 def test_another_mail_or_another_spelling_makes_no_other_person(reviewer):
     with pytest.raises(ReviewRefused):
         review(rules=STRICTLY, reviewer=reviewer)
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_one_of_several_authors_may_not_review_either():
     with pytest.raises(ReviewRefused):
         review(rules=STRICTLY, authors=["Carla <c@example.org>", BEN])
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_another_person_may_review_what_the_class_asks_another_for():
     assert review(rules=STRICTLY).reviewer == BEN
 
@@ -106,6 +118,7 @@ def test_an_author_may_review_where_the_class_does_not_mind():
     assert review(reviewer=ANNE).reviewer == ANNE
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_by_its_author_that_was_written_by_hand_is_suspect():
     held = state(a_matrix(), review(reviewer=ANNE), rules=STRICTLY)
     assert (held.status, held.moved) == ("suspect", (f"the reviewer is its author {ANNE}",))
@@ -135,6 +148,7 @@ def test_a_review_that_could_not_be_read_back_is_not_made(changes):
         review(**changes)
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_is_read_back_as_it_was_written():
     kept = (
         review(comment='says "so"\nand\ttabs \x7f \\ ü'),
@@ -144,12 +158,14 @@ def test_a_review_is_read_back_as_it_was_written():
     assert tuple(msgspec.structs.replace(one, file="", line=0) for one in back) == kept
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_of_a_requirement_without_hazards_is_read_back():
     found = a_matrix(requirements=(a_requirement(hazards=()),))
     kept = (review(found=found),)
     assert reviews.parse(reviews.encode(kept), "a.toml")[0].fingerprints == kept[0].fingerprints
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_that_was_read_knows_where_it_stands():
     back = reviews.parse(reviews.encode([review(), review()]), "reviews/a.toml")
     assert [(one.file, one.line) for one in back] == [("reviews/a.toml", 3), ("reviews/a.toml", 16)]
@@ -158,6 +174,7 @@ def test_a_review_that_was_read_knows_where_it_stands():
 GOOD = reviews.encode([review()])
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 @pytest.mark.parametrize(
     "text",
     [
@@ -173,10 +190,12 @@ def test_what_is_no_file_of_reviews_is_refused_with_its_name(text):
         reviews.parse(text, "a.toml")
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_link_that_is_not_reviewed_is_open_and_no_finding():
     assert reviews.applied(a_matrix(), (), FREELY).findings == ()
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_link_that_is_not_reviewed_is_a_finding_where_reviews_are_required():
     found = reviews.applied(a_matrix(), (), STRICTLY).findings
     assert [(one.code, one.severity, one.subject) for one in found] == [
@@ -184,6 +203,7 @@ def test_a_link_that_is_not_reviewed_is_a_finding_where_reviews_are_required():
     ]  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 @pytest.mark.parametrize(("rules", "severity"), [(FREELY, "note"), (STRICTLY, "fail")])
 def test_a_suspect_link_is_a_finding_that_says_what_moved_and_what_to_do(rules, severity):
     found = reviews.applied(a_matrix(units=(a_unit(fingerprint=print_of("new")),)), [review()], rules).findings
@@ -193,6 +213,7 @@ def test_a_suspect_link_is_a_finding_that_says_what_moved_and_what_to_do(rules, 
     )  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_a_review_of_what_is_no_link_any_more_is_noted_where_it_stands():
     kept = reviews.parse(GOOD, "reviews/a.toml")
     found = reviews.applied(a_matrix(links=(TEST,)), kept, FREELY).findings
@@ -201,11 +222,13 @@ def test_a_review_of_what_is_no_link_any_more_is_noted_where_it_stands():
     ]
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_words_are_not_reviewed():
     found = a_matrix(links=(a_link(kind="exception"),))
     assert reviews.applied(found, (), STRICTLY).findings == ()
 
 
+@pytest.mark.verifies("REQ-TRC-008")
 def test_findings_that_were_there_are_kept():
     found = a_matrix(findings=(finding := reviews.applied(a_matrix(), (), STRICTLY).findings[0],))
     assert reviews.applied(found, (), FREELY).findings == (finding,)

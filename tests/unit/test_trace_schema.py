@@ -15,6 +15,7 @@ def document(repository):
     return json.loads((repository / "traceability" / "matrix.schema.json").read_text("utf-8"))
 
 
+@pytest.mark.verifies("REQ-TRC-009")
 def test_the_schema_in_the_tree_is_the_one_that_is_made(repository):
     kept = (repository / "traceability" / "matrix.schema.json").read_text("utf-8")
     assert kept == schema.text(), "run: python -c 'from traceability import schema; print(schema.text(), end=\"\")'"

@@ -8,6 +8,8 @@ import pytest
 from tests.trace_matrices import TEST, a_link, a_matrix, a_requirement, a_test, a_unit
 from traceability import rows, table
 
+pytestmark = pytest.mark.verifies("REQ-TRC-009")
+
 
 def read(found):
     text = table.text(found)

@@ -14,6 +14,7 @@ LOOK_S = 5.0
 """How often the volume is looked at. The driver itself looks into the vault every two minutes (terraform/)."""
 
 
+# implements: REQ-DEP-016
 def bring(source: Path, target: Path) -> list[str]:
     """`target` holds every file of `source`, of mode 0600. Returns the names that changed.
 

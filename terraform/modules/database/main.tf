@@ -13,6 +13,7 @@ resource "azurerm_role_assignment" "encryption" {
   skip_service_principal_aad_check = true
 }
 
+# implements: REQ-DEP-019
 resource "azurerm_postgresql_flexible_server" "this" {
   name                          = "psql-medai-flow-${substr(sha256(var.subnet_id), 0, 8)}"
   resource_group_name           = var.resource_group_name
@@ -110,6 +111,7 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
 
 resource "azurerm_monitor_metric_alert" "this" {
   for_each = {
+    is_db_alive        = { below = 1, what = "PostgreSQL does not answer: no finding is released meanwhile." }
     storage_percent    = { above = 80, what = "Storage is 80 % full: it grows by itself, but say how far it may." }
     cpu_percent        = { above = 85, what = "PostgreSQL is short of processors: appends wait for each other." }
     active_connections = { above = 400, what = "More connections than the pods should hold." }
@@ -118,7 +120,7 @@ resource "azurerm_monitor_metric_alert" "this" {
   resource_group_name = var.resource_group_name
   scopes              = [azurerm_postgresql_flexible_server.this.id]
   description         = each.value.what
-  severity            = 2
+  severity            = can(each.value.below) ? 0 : 2
   frequency           = "PT5M"
   window_size         = "PT15M"
   tags                = var.tags
@@ -126,8 +128,8 @@ resource "azurerm_monitor_metric_alert" "this" {
     metric_namespace = "Microsoft.DBforPostgreSQL/flexibleServers"
     metric_name      = each.key
     aggregation      = "Average"
-    operator         = "GreaterThan"
-    threshold        = each.value.above
+    operator         = can(each.value.below) ? "LessThan" : "GreaterThan"
+    threshold        = try(each.value.below, each.value.above)
   }
   action {
     action_group_id = var.alert_action_group

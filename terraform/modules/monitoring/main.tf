@@ -65,3 +65,16 @@ resource "azurerm_consumption_budget_resource_group" "this" {
     contact_groups = [azurerm_monitor_action_group.this.id]
   }
 }
+
+# Who asked the logs for what.
+resource "azurerm_monitor_diagnostic_setting" "this" {
+  name                       = "all"
+  target_resource_id         = azurerm_log_analytics_workspace.this.id
+  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+  enabled_log {
+    category_group = "allLogs"
+  }
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}

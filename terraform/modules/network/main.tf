@@ -63,6 +63,7 @@ resource "azurerm_network_security_group" "this" {
 }
 
 # From the network itself only; Azure's default rules would let the load balancer's probes in as well, which they may.
+# implements: REQ-DEP-019
 resource "azurerm_network_security_rule" "nothing_from_outside" {
   for_each                    = local.subnets
   name                        = "nothing-from-outside"
@@ -127,4 +128,38 @@ resource "azurerm_private_dns_zone_virtual_network_link" "this" {
   private_dns_zone_name = azurerm_private_dns_zone.this[each.key].name
   virtual_network_id    = azurerm_virtual_network.this.id
   tags                  = var.tags
+}
+
+resource "azurerm_monitor_diagnostic_setting" "network" {
+  name                       = "all"
+  target_resource_id         = azurerm_virtual_network.this.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "groups" {
+  for_each                   = azurerm_network_security_group.this
+  name                       = "all"
+  target_resource_id         = each.value.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "nat" {
+  name                       = "all"
+  target_resource_id         = azurerm_public_ip.nat.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_log {
+    category_group = "allLogs"
+  }
+  enabled_metric {
+    category = "AllMetrics"
+  }
 }

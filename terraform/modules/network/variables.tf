@@ -17,3 +17,8 @@ variable "address_space" {
   description = "The network's addresses."
   type        = string
 }
+
+variable "workspace_id" {
+  description = "Where diagnostics go."
+  type        = string
+}

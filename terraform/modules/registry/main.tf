@@ -1,3 +1,4 @@
+# implements: REQ-DEP-019
 resource "azurerm_container_registry" "this" {
   name                          = "medaiflowacr"
   resource_group_name           = var.resource_group_name

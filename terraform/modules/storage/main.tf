@@ -1,4 +1,5 @@
 # Checkpoints, where the database's owner cannot reach: no key, no SAS, one writer, and a policy that keeps every blob.
+# implements: REQ-DEP-019
 resource "azurerm_storage_account" "this" {
   name                              = "medaiflow${substr(sha256(var.resource_group_id), 0, 12)}"
   resource_group_name               = var.resource_group_name
@@ -39,6 +40,7 @@ resource "azurerm_storage_container" "checkpoints" {
   container_access_type = "private"
 }
 
+# implements: REQ-DEP-019
 resource "azurerm_storage_container_immutability_policy" "checkpoints" {
   storage_container_resource_manager_id = azurerm_storage_container.checkpoints.id
   immutability_period_in_days           = var.retention_days
@@ -91,6 +93,16 @@ resource "azurerm_private_endpoint" "this" {
   }
 }
 
+resource "azurerm_monitor_diagnostic_setting" "account" {
+  name                       = "all"
+  target_resource_id         = azurerm_storage_account.this.id
+  log_analytics_workspace_id = var.workspace_id
+  enabled_metric {
+    category = "AllMetrics"
+  }
+}
+
+# Every blob that is read, written or asked to be deleted.
 resource "azurerm_monitor_diagnostic_setting" "this" {
   name                       = "all"
   target_resource_id         = "${azurerm_storage_account.this.id}/blobServices/default"

@@ -1,3 +1,4 @@
+# implements: REQ-DEP-019
 resource "azurerm_key_vault" "this" {
   name                          = "kv-medai-flow-${substr(sha256(var.resource_group_id), 0, 8)}"
   resource_group_name           = var.resource_group_name
@@ -70,5 +71,26 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
   }
   enabled_metric {
     category = "AllMetrics"
+  }
+}
+
+resource "azurerm_monitor_metric_alert" "availability" {
+  name                = "vault-availability"
+  resource_group_name = var.resource_group_name
+  scopes              = [azurerm_key_vault.this.id]
+  description         = "The vault refuses or fails: a pod that starts now gets no key."
+  severity            = 1
+  frequency           = "PT5M"
+  window_size         = "PT15M"
+  tags                = var.tags
+  criteria {
+    metric_namespace = "Microsoft.KeyVault/vaults"
+    metric_name      = "Availability"
+    aggregation      = "Average"
+    operator         = "LessThan"
+    threshold        = 99
+  }
+  action {
+    action_group_id = var.alert_action_group
   }
 }

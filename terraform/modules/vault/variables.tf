@@ -42,3 +42,8 @@ variable "resource_group_id" {
   description = "The group: part of the name, which is unique in all of Azure."
   type        = string
 }
+
+variable "alert_action_group" {
+  description = "Who is told."
+  type        = string
+}

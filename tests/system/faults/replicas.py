@@ -19,7 +19,7 @@ from audit.postgres.embedded import Cluster
 from tests.system import processes
 from tests.system.running import eventually
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 WAL_SENDER = "SELECT pid FROM pg_stat_replication"
 IS_SYNCHRONOUS = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"
 CAUGHT_UP = "SELECT FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_flush_lsn()"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 
 WRITER: Final = "medai writer"
-LIMIT_S: Final = 60.0
+LIMIT_S: Final = 120.0
 POLL_S: Final = 0.01
 NOBODY: Final = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
 EVERYBODY: Final = "ALTER SYSTEM RESET synchronous_standby_names"

@@ -7,6 +7,8 @@ import pytest
 from service.http.admission import Rates
 from service.http.doors import Doors
 
+pytestmark = pytest.mark.verifies("REQ-SEC-022")
+
 
 def doors(*, share_percent=50, trusted=(), ipv6_bits=64, per_s=1_000, now=lambda: 0.0):
     rates = Rates(per_s=per_s, burst=per_s, max_callers=1_000, now=now)

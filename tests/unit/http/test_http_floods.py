@@ -45,6 +45,7 @@ FLOODS: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_a_flood_makes_no_more_records_in_a_minute_than_the_policy_says(service, drive, flood):
     async def scenario():
@@ -55,6 +56,7 @@ def test_a_flood_makes_no_more_records_in_a_minute_than_the_policy_says(service,
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_everything_at_once_makes_no_more_records_than_the_policy_says(service, drive):
     async def scenario():
         running = service(**SMALL, peer_burst=1_000_000, trusted_proxies=(ip_network("10.0.0.0/8"),))
@@ -64,6 +66,7 @@ def test_everything_at_once_makes_no_more_records_than_the_policy_says(service, 
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_every_request_of_a_flood_is_covered_by_a_record(service, drive):
     async def scenario():
         running = service(**SMALL)
@@ -74,6 +77,7 @@ def test_every_request_of_a_flood_is_covered_by_a_record(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_the_counts_of_windows_and_the_single_records_are_all_the_requests(service, drive):
     async def scenario():
         running = service(**SMALL)
@@ -85,6 +89,7 @@ def test_the_counts_of_windows_and_the_single_records_are_all_the_requests(servi
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_clients_that_leave_before_their_answer_write_no_more_than_that(service, drive):
     async def scenario():
         running = service(**SMALL)
@@ -97,6 +102,7 @@ def test_clients_that_leave_before_their_answer_write_no_more_than_that(service,
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_answers_to_one_address_are_recorded_singly_up_to_its_share(service, drive):
     async def scenario():
         running = service(answers_per_minute=3)
@@ -107,6 +113,7 @@ def test_answers_to_one_address_are_recorded_singly_up_to_its_share(service, dri
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_answers_to_many_addresses_are_folded_together_beyond_the_share_of_all(service, drive):
     async def scenario():
         running = service(answers_per_minute_total=3)
@@ -116,6 +123,7 @@ def test_answers_to_many_addresses_are_folded_together_beyond_the_share_of_all(s
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_a_folded_answer_is_the_same_answer(service, drive):
     async def scenario():
         running = service(answers_per_minute=1)
@@ -125,6 +133,7 @@ def test_a_folded_answer_is_the_same_answer(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_what_a_caller_with_a_token_is_given_is_never_folded(service, drive):
     async def scenario():
         running = service(**{**SMALL, "answers_per_minute_total": 0})
@@ -135,6 +144,7 @@ def test_what_a_caller_with_a_token_is_given_is_never_folded(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_a_flood_of_strangers_folds_nothing_of_a_caller_with_a_token(service, drive):
     async def scenario():
         running = service(**SMALL)
@@ -145,6 +155,7 @@ def test_a_flood_of_strangers_folds_nothing_of_a_caller_with_a_token(service, dr
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_failures_of_ours_that_strangers_meet_are_folded_as_refusals_are(service, drive):
     async def scenario():
         running = service(refusals_per_minute=1)
@@ -156,6 +167,7 @@ def test_failures_of_ours_that_strangers_meet_are_folded_as_refusals_are(service
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_addresses_beyond_those_with_windows_of_their_own_share_one(service, drive):
     async def scenario():
         running = service(windows_per_minute=3)
@@ -167,6 +179,7 @@ def test_addresses_beyond_those_with_windows_of_their_own_share_one(service, dri
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_the_next_minute_gives_windows_of_their_own_again(service, drive):
     async def scenario():
         running = service(windows_per_minute=1)
@@ -177,6 +190,7 @@ def test_the_next_minute_gives_windows_of_their_own_again(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_an_untrusted_peer_cannot_be_many(service, drive):
     async def scenario():
         running = service(answers_per_minute=2, trusted_proxies=(ip_network("10.0.0.0/8"),))
@@ -187,6 +201,7 @@ def test_an_untrusted_peer_cannot_be_many(service, drive):
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-SEC-023")
 def test_the_addresses_that_are_remembered_are_bounded(service, drive):
     async def scenario():
         running = service(max_peers=50, answers_per_minute_total=1_000_000, refusals_per_minute_total=1_000_000)

@@ -12,6 +12,8 @@ from tests.http_fakes import TOKEN
 from tests.log_fakes import body, leaf
 from tests.tile_client import TileClient, path_of, tiles_of
 
+pytestmark = pytest.mark.verifies("REQ-LOG-003")
+
 AUDITOR = {"authorization": "Bearer no-scope"}
 SIZE = 600
 

@@ -29,6 +29,7 @@ def _verified(served, proof):
     return checkpoint.parse(note.open(proof["checkpoint"], (served.signer.verifier,)).text)
 
 
+@pytest.mark.verifies("REQ-LOG-004")
 @pytest.mark.parametrize("size", [None, 301, 512, 599, SIZE])
 @pytest.mark.parametrize("index", [0, 255, 300])
 def test_an_inclusion_proof_leads_from_the_record_to_the_signed_checkpoint(serving, drive, index, size):
@@ -44,6 +45,7 @@ def test_an_inclusion_proof_leads_from_the_record_to_the_signed_checkpoint(servi
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LOG-004")
 @pytest.mark.parametrize(("old", "new"), [(0, None), (1, None), (300, None), (256, 512), (0, 0), (7, 7), (5, SIZE)])
 def test_a_consistency_proof_leads_from_the_old_tree_to_the_signed_checkpoint(serving, drive, old, new):
     async def scenario():
@@ -60,6 +62,7 @@ def test_a_consistency_proof_leads_from_the_old_tree_to_the_signed_checkpoint(se
     drive(scenario)
 
 
+@pytest.mark.verifies("REQ-LOG-004")
 def test_a_proof_of_a_size_that_the_served_checkpoint_does_not_cover_leads_to_the_next_signed_one(serving, drive):
     async def scenario():
         running, served = serving()

@@ -7,6 +7,8 @@ import pytest
 from audit import record as records
 from service.http.releases import content_security_policy
 
+pytestmark = pytest.mark.verifies("REQ-REL-007")
+
 DIGEST = "d" * 64
 PAGE = b"<!doctype html><style>p{color:red}</style><p>Release</p><script>let a = 1</script>"
 MANAGER = {"authorization": "Bearer manager"}
