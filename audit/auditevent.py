@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from audit.record import Prediction, Record, Request
+from audit.record import Administered, Prediction, Record, Request
 from traceability.marks import implements
 
 Resource = dict[str, Any]
@@ -66,7 +66,7 @@ def event(index: int, leaf_hash: bytes, record: Record, *, origin: str) -> Resou
     }
     if isinstance(record, Request | Prediction):
         return {**made, **_request(index, leaf_hash, record, origin)}
-    return {**made, **_of_the_application(index, leaf_hash, kind, origin)}
+    return {**made, **_of_the_application(index, leaf_hash, kind, origin, record)}
 
 
 @implements("REQ-LOG-007")
@@ -176,8 +176,9 @@ def _request(index: int, leaf_hash: bytes, record: Request | Prediction, origin:
     return made
 
 
-def _of_the_application(index: int, leaf_hash: bytes, kind: str, origin: str) -> Resource:
-    """What no request brought about: the application started, stopped, lost its ledger, changed its key."""
+def _of_the_application(index: int, leaf_hash: bytes, kind: str, origin: str, record: Record) -> Resource:
+    """What no request brought about: the application started, stopped, lost its ledger, changed its key; or somebody
+    administers it by a command."""
     subtypes = {"service_started": ("110120", "Application Start"), "service_stopped": ("110121", "Application Stop")}
     made: Resource = {
         "type": _coding(DCM, "110100", "Application Activity"),
@@ -194,6 +195,10 @@ def _of_the_application(index: int, leaf_hash: bytes, kind: str, origin: str) ->
     }
     if kind in subtypes:
         made["subtype"] = [_coding(DCM, *subtypes[kind])]
+    if isinstance(record, Administered):
+        who = {"identifier": {"system": "urn:medai-flow:actor", "value": record.actor}}
+        made["agent"].append({"who": who, "requestor": True})
+        made["entity"][0]["detail"].append({"type": "action", "valueString": record.action})
     return made
 
 

@@ -167,12 +167,14 @@ async def _show(index: int, *, receipt_alone: bool) -> int:
 
 async def _initialise(origin: str | None, *, ml_dsa: bool) -> int:
     where = places(os.environ)
-    if where.signing_key.exists():
-        signer = signing.load(where.signing_key)
-        if origin is not None and signer.name != origin:
-            raise SettingInvalid(f"--origin: the signing key that is there belongs to {signer.name}; name another file")
-    else:
+    with command.signing_keys() as keys:
+        held = keys.held()
+    if not held:
         signer = signing.create(where.signing_key, origin or genesis.default_origin())
+    elif origin is None or held[0].name == origin:
+        signer = held[0]
+    else:
+        raise SettingInvalid(f"--origin: the signing key that is there belongs to {held[0].name}; name another file")
     if ml_dsa and not where.ml_dsa_key.exists():
         signing.create_cosigner(where.ml_dsa_key, signer.name, cosignature.ALGORITHM_ML_DSA_44)
     second = signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required)

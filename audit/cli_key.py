@@ -23,7 +23,7 @@ from audit import (
 from audit.acceptance import genesis_of
 from audit.clock import SystemClock
 from audit.errors import NotFound, SettingInvalid, Unattested
-from audit.keyring import KeyFiles
+from audit.keyring import KeyFiles, KeyPlace
 from audit.note import Verifier
 from audit.ports import Reader
 from audit.rotation import KeyHistory
@@ -62,11 +62,11 @@ def rotate(arguments: Sequence[str]) -> int:
     parser.add_argument("--prepare", action="store_true", help="make the next key and print its vkey, nothing else")
     parser.add_argument("--keep-retired", action="store_true", help="keep the retired key's file under another name")
     options = parser.parse_args(arguments)
-    return command.run(lambda: _prepare() if options.prepare else asyncio.run(_rotate(keep=options.keep_retired)))
+    return command.run(_prepare if options.prepare else lambda: _rotate_now(keep=options.keep_retired))
 
 
 def _first() -> Verifier:
-    return signing.load(places(os.environ).signing_key).verifier
+    return command.own_verifier()
 
 
 def _second() -> cosignature.Verifier:
@@ -138,18 +138,23 @@ def _say(history: KeyHistory) -> int:
 
 
 def _prepare() -> int:
-    keys = KeyFiles(places(os.environ).signing_key)
-    held = keys.held()
-    if not held:
-        raise NotFound("signing key: none is there; `medai ledger init` makes one")
-    new = keys.prepare(held[0].name)
-    sys.stderr.write(f"medai: {keys.next_path}: give it to every process, then run `medai ledger rotate-key`\n")
+    with command.signing_keys() as keys:
+        held = keys.held()
+        if not held:
+            raise NotFound("signing key: none is there; `medai ledger init` makes one")
+        new = keys.prepare(held[0].name)
+        next_place = keys.next_path if isinstance(keys, KeyFiles) else "the vault has it"
+    sys.stderr.write(f"medai: {next_place}: give it to every process, then run `medai ledger rotate-key`\n")
     return command.say(str(new.verifier))
 
 
-async def _rotate(*, keep: bool) -> int:
+def _rotate_now(*, keep: bool) -> int:
+    with command.signing_keys() as keys:
+        return asyncio.run(_rotate(keys, keep=keep))
+
+
+async def _rotate(keys: KeyPlace, *, keep: bool) -> int:
     where = places(os.environ)
-    keys = KeyFiles(where.signing_key)
     verifiers = tuple(signer.verifier for signer in keys.held())
     every = anchors_configured.every(where, publish_settings(os.environ), verifiers, _first().name)
     async with command.writing() as (store, reader):

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from audit import anchors_configured, command, genesis, receipt, recovery
 from audit.clock import SystemClock
 from audit.errors import Malformed, SettingInvalid
 from audit.home import alone
 from audit.note import Verifier
 from audit.recovering import Journal, Notes, Recovery
-from audit.settings import LedgerSettings, Places, ledger_settings, places, publish_settings
+from audit.settings import LedgerSettings, Places, ledger_settings, places, publish_settings, vault_settings
 
 if TYPE_CHECKING:
     from audit.postgres.ground import ServerGround
@@ -51,6 +53,11 @@ def recover(arguments: Sequence[str]) -> int:
 
 def _recover(options: argparse.Namespace) -> int:
     where, settings = places(os.environ), ledger_settings(os.environ)
+    if vault_settings(os.environ).signing_key:
+        raise SettingInvalid(
+            "MEDAI_VAULT_SIGNING_KEY: recovery makes a key; give the closed log's as a file, MEDAI_SIGNING_KEY_FILE, "
+            "and put the new one into the vault afterwards"
+        )
     kept = [_checkpoint(path) for path in options.checkpoint]
     with alone(where.home, "`medai serve` runs here; stop it first, everywhere"), _ground(where, settings) as ground:
         notes = Notes(where.home)
@@ -102,10 +109,22 @@ def _checkpoint(path: Path) -> str:
 
 @contextlib.contextmanager
 def _ground(where: Places, settings: LedgerSettings) -> "Iterator[ServerGround]":
+    from audit import secrets_configured
     from audit.postgres import embedded, ground
 
     if where.database_url is not None:
-        yield ground.own_ground(where, settings)
+        assert where.reader_url is not None
+        assert where.admin_url is not None
+        with secrets_configured.opened(os.environ) as secrets:
+            yield ground.own_ground(
+                msgspec.structs.replace(
+                    where,
+                    database_url=secrets.url(where.database_url),
+                    reader_url=secrets.url(where.reader_url),
+                    admin_url=secrets.url(where.admin_url),
+                ),
+                settings,
+            )
         return
     with embedded.using(where.home) as cluster:
         yield ground.embedded_ground(cluster, where.home, settings)

@@ -17,8 +17,9 @@ from audit import note, signing, verification
 from audit.attestation import Served
 from audit.errors import AuditError, LedgerUnavailable, SettingInvalid, Unattested, VerificationFailed
 from audit.findings import Found
+from audit.keyring import KeyFiles, KeyPlace
 from audit.ports import Reader, Store
-from audit.settings import LedgerSettings, Places, ledger_settings, places
+from audit.settings import LedgerSettings, Places, ledger_settings, places, vault_settings
 from audit.verification import Report
 from traceability.marks import implements
 
@@ -59,7 +60,7 @@ def _complain(error: AuditError, code: int) -> int:
 def verifier_of(given: str | None) -> note.Verifier:
     """The key that was named, by its text or its file; else the public half of ours."""
     if given is None:
-        return signing.load(places(os.environ).signing_key).verifier
+        return own_verifier()
     text = given
     with contextlib.suppress(OSError, ValueError, UnicodeDecodeError):
         text = Path(given).read_text(encoding="utf-8").strip()
@@ -67,6 +68,26 @@ def verifier_of(given: str | None) -> note.Verifier:
         return note.Verifier.parse(text)
     except AuditError as error:
         raise SettingInvalid(f"--key: neither a verifier key nor a file that holds one: {error}") from error
+
+
+@contextlib.contextmanager
+def signing_keys() -> Iterator[KeyPlace]:
+    """The log's keys, wherever the environment says that they are."""
+    if not vault_settings(os.environ).signing_key:
+        yield KeyFiles(places(os.environ).signing_key)
+        return
+    from audit import secrets_configured
+
+    with secrets_configured.opened(os.environ) as secrets:
+        yield secrets.signing_keys()
+
+
+def own_verifier() -> note.Verifier:
+    """The public half of the log's key that is in use here."""
+    if not vault_settings(os.environ).signing_key:
+        return signing.load(places(os.environ).signing_key).verifier
+    with signing_keys() as keys:
+        return keys.held()[0].verifier
 
 
 class Database(Struct, frozen=True, kw_only=True):
@@ -81,7 +102,10 @@ def database(where: Places) -> Iterator[Database]:
     """The database of one's own, or the embedded one, which runs as long as somebody uses it."""
     if where.database_url is not None:
         assert where.reader_url is not None
-        yield Database(writer_url=where.database_url, reader_url=where.reader_url)
+        from audit import secrets_configured
+
+        with secrets_configured.opened(os.environ) as secrets:
+            yield Database(writer_url=secrets.url(where.database_url), reader_url=secrets.url(where.reader_url))
         return
     from audit.postgres import embedded
 

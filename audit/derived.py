@@ -6,6 +6,7 @@ The database does it in SQL, in `ledger.append`; this is the same in other words
 from typing import Any, Final
 
 from audit.record import (
+    Administered,
     Genesis,
     KeyRotated,
     Outage,
@@ -81,6 +82,8 @@ def columns_of(entry: Record) -> tuple[Any, ...]:
             return _other("service_stopped", entry, process_id=entry.process_id)
         case ReleaseActivated():
             return _other("release_activated", entry, release=entry.release, process_id=entry.process_id)
+        case Administered():
+            return _other("administered", entry, actor=entry.actor)
         case Outage():
             return _other("outage", entry, process_id=entry.process_id)
         case Genesis():
@@ -126,6 +129,7 @@ def _other(
     entry: Record,
     *,
     request_id: str | None = None,
+    actor: str | None = None,
     peer: str | None = None,
     release: str | None = None,
     process_id: str | None = None,
@@ -133,5 +137,5 @@ def _other(
     minute_us: int | None = None,
     of_index: int | None = None,
 ) -> tuple[Any, ...]:
-    before = (kind, entry.recorded_at_us, request_id, None, None, peer, None, None, None, None, None, release)
+    before = (kind, entry.recorded_at_us, request_id, None, actor, peer, None, None, None, None, None, release)
     return (*before, None, None, process_id, phase, minute_us, of_index)

@@ -27,6 +27,9 @@ AuditError
 |- WitnessBusy            more checkpoints of a log than a witness takes    witness_busy
 |- NothingLost            a log that can go on was to be closed             nothing_lost
 |- NotFound               no record at this index                           not_found
+|- TokenRefused           an access token that is not one for us            token_refused
+|- IdentityUnavailable    the issuer of identities cannot be asked          identity_unavailable
+|- VaultUnavailable       the vault of the secrets cannot be asked          vault_unavailable
 `- SettingInvalid         a setting that cannot be obeyed                   setting_invalid
 """
 
@@ -153,6 +156,18 @@ class NothingLost(AuditError):
 
 class NotFound(AuditError):
     code = "not_found"
+
+
+class TokenRefused(AuditError):
+    code = "token_refused"
+
+
+class IdentityUnavailable(AuditError):
+    code = "identity_unavailable"
+
+
+class VaultUnavailable(AuditError):
+    code = "vault_unavailable"
 
 
 class SettingInvalid(AuditError):

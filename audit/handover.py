@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from audit import acceptance, checkpoint, merkle, note, record, rotation, succession, tree
 from audit.errors import CallerBehind, LedgerUnavailable, SettingInvalid
-from audit.keyring import KeyFiles
+from audit.keyring import KeyPlace
 from audit.note import NoteSigner, Signer, Verifier
 from audit.ports import Anchor, Clock, Head, Reader, Store
 from audit.record import KeyRotated
@@ -49,7 +49,7 @@ class Rotated(Struct, frozen=True, kw_only=True):
 
 
 @implements("REQ-KEY-002")
-async def rotate(log: Log, keys: KeyFiles) -> Rotated:
+async def rotate(log: Log, keys: KeyPlace) -> Rotated:
     """The log's key is the next key when this returns, on record and on disk. A rotation that was begun is finished.
 
     The key that was in use is still there; `keys.install` removes it. Raises `SettingInvalid` where neither key at

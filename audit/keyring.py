@@ -11,7 +11,7 @@ during and after a rotation, on each machine at its own time.
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from audit import checkpoint, cosignature, note, signing
 from audit.checkpoint import Checkpoint
@@ -88,9 +88,25 @@ class Keyring:
         return None
 
 
+class KeyPlace(Keys, Protocol):
+    """Where the log's keys are kept, the one in use and the next one, for who rotates them."""
+
+    def held(self) -> tuple[Signer, ...]:
+        """Every key at hand, the one in use first."""
+        ...
+
+    def prepare(self, origin: str) -> Signer:
+        """The next key is there: the one that is there already, or a new one, durable when this returns."""
+        ...
+
+    def install(self, *, keep: str | None = None) -> None:
+        """The next key is the key in use."""
+        ...
+
+
 @implements("REQ-KEY-002")
 class KeyFiles:
-    """Implements `audit.ports.Keys` over the two files."""
+    """Implements `KeyPlace` over the two files."""
 
     def __init__(self, path: Path, *, suffix: str = NEXT) -> None:
         self._path = path

@@ -256,6 +256,18 @@ class ReleaseActivated(_Record, frozen=True, kw_only=True, tag="release_activate
     signed_by: Annotated[tuple[Sha256, ...], Meta(max_length=16)]
 
 
+class Administered(_Record, frozen=True, kw_only=True, tag="administered"):
+    """Somebody is about to change by a command whom the service serves, or what it does: written before it is done.
+
+    `vouched_by` says how the actor is known: by a token of Entra that was verified, or by this machine's system alone.
+    """
+
+    action: Code
+    actor: Name
+    vouched_by: Literal["entra", "system"]
+    object: Name | None = None
+
+
 Record = (
     Genesis
     | KeyRotated
@@ -267,6 +279,7 @@ Record = (
     | ServiceStarted
     | ServiceStopped
     | ReleaseActivated
+    | Administered
 )
 
 _encoder = msgspec.json.Encoder(order="sorted")

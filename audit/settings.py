@@ -13,6 +13,8 @@ from traceability.marks import implements
 PREFIX: Final = "MEDAI_LEDGER_"
 PUBLISH_PREFIX: Final = "MEDAI_PUBLISH_"
 WATCH_PREFIX: Final = "MEDAI_WATCH_"
+ENTRA_PREFIX: Final = "MEDAI_ENTRA_"
+VAULT_PREFIX: Final = "MEDAI_VAULT_"
 
 Knobs = TypeVar("Knobs", bound=Struct)
 
@@ -81,6 +83,57 @@ class WatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How often all of it is."""
 
 
+_ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_OBJECT_NAME = "^([0-9A-Za-z-]{1,127})?$"  # what Key Vault takes as an object's name
+
+
+class EntraSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each member `x` is the variable MEDAI_ENTRA_X. Without `tenant_id` nothing of it is used."""
+
+    tenant_id: Annotated[str, Meta(pattern=f"^({_ID})?$")] = ""
+    """Whose tokens are taken; also who a command's user is asked of."""
+    audience: Annotated[str, Meta(max_length=256, pattern="^[!-~]*$")] = ""
+    """What tokens for this service have in `aud`: the application's id."""
+    authority: Annotated[str, Meta(pattern="^https://[0-9A-Za-z.-]+(:[0-9]{1,5})?$")] = (
+        "https://login.microsoftonline.com"
+    )
+    """Another one in a national cloud."""
+    roles: Annotated[str, Meta(max_length=4_096)] = ""
+    """ROLE=SCOPE, by commas: what an application role of a token opens."""
+    clock_skew_s: Annotated[int, Meta(ge=0, le=300)] = 60
+    keys_refresh_s: Annotated[int, Meta(ge=60, le=86_400)] = 3_600
+    """How often the issuer's keys are fetched."""
+    keys_interval_s: Annotated[int, Meta(ge=1, le=3_600)] = 30
+    """At most once in this time for tokens that name an unknown key."""
+    keys_stale_s: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
+    """How long the last keys are used while the issuer is away."""
+    timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    """For each wait for the issuer."""
+    max_token_bytes: Annotated[int, Meta(ge=1_024, le=32_768)] = 8_192
+    max_known_tokens: Annotated[int, Meta(ge=1, le=100_000)] = 4_096
+    """Verified tokens that are remembered, by their hash, until they expire."""
+    database: Literal["no", "yes"] = "no"
+    """Whether PostgreSQL is logged in to with tokens of this machine's identity in place of passwords."""
+
+
+class VaultSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each member `x` is the variable MEDAI_VAULT_X. What has a name here is in the vault and in no file."""
+
+    url: Annotated[str, Meta(pattern="^(https://[0-9A-Za-z.-]+(:[0-9]{1,5})?/?)?$")] = ""
+    signing_key: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    signing_key_next: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    pseudonym_key: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    token_hashes: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    database_passwords: Annotated[str, Meta(pattern=_OBJECT_NAME)] = ""
+    """In the format of libpq's password file."""
+    refresh_s: Annotated[int, Meta(ge=1, le=3_600)] = 30
+    """How often the vault is looked into."""
+    stale_s: Annotated[int, Meta(ge=10, le=86_400)] = 3_600
+    """How long what it said last is used while it is away."""
+    timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    """For each wait for the vault."""
+
+
 class Places(Struct, frozen=True, kw_only=True):
     """Where the ledger's things are. `database_url` is None where the embedded PostgreSQL is used."""
 
@@ -105,6 +158,8 @@ VARIABLES: Final = frozenset(
     {PREFIX + name.upper() for name in LedgerSettings.__struct_fields__}
     | {PUBLISH_PREFIX + name.upper() for name in PublishSettings.__struct_fields__}
     | {WATCH_PREFIX + name.upper() for name in WatchSettings.__struct_fields__}
+    | {ENTRA_PREFIX + name.upper() for name in EntraSettings.__struct_fields__}
+    | {VAULT_PREFIX + name.upper() for name in VaultSettings.__struct_fields__}
     | {
         "MEDAI_HOME",
         "MEDAI_SIGNING_KEY_FILE",
@@ -119,6 +174,15 @@ VARIABLES: Final = frozenset(
     }
 )
 """Every variable that the ledger reads."""
+
+IN_A_FILE: Final[Mapping[str, str | None]] = {
+    "signing_key": "MEDAI_SIGNING_KEY_FILE",
+    "signing_key_next": None,
+    "pseudonym_key": "MEDAI_PSEUDONYM_KEY_FILE",
+    "token_hashes": "MEDAI_TOKENS_FILE",  # nosec B105  # a variable's name
+    "database_passwords": None,
+}
+"""What may be in the vault, and the variable that names its file where it is not."""
 
 
 @implements("REQ-DEP-005")
@@ -135,6 +199,31 @@ def publish_settings(environment: Mapping[str, str]) -> PublishSettings:
 def watch_settings(environment: Mapping[str, str]) -> WatchSettings:
     """The self-audit's knobs. Raises `SettingInvalid` naming the variable and its bounds."""
     return _converted(environment, WATCH_PREFIX, WatchSettings)
+
+
+@implements("REQ-SEC-040")
+def entra_settings(environment: Mapping[str, str]) -> EntraSettings:
+    """Whose tokens are taken. Raises `SettingInvalid` naming the variable, also where a part of it is missing."""
+    settings = _converted(environment, ENTRA_PREFIX, EntraSettings)
+    if bool(settings.tenant_id) != bool(settings.audience):
+        raise SettingInvalid("MEDAI_ENTRA_TENANT_ID and MEDAI_ENTRA_AUDIENCE: give both, or neither")
+    return settings
+
+
+@implements("REQ-SEC-043")
+def vault_settings(environment: Mapping[str, str]) -> VaultSettings:
+    """What is in the vault. Raises `SettingInvalid` where a secret is said to be in two places, or in no vault."""
+    settings = _converted(environment, VAULT_PREFIX, VaultSettings)
+    named = [name for name in IN_A_FILE if getattr(settings, name)]
+    if bool(named) != bool(settings.url):
+        raise SettingInvalid("MEDAI_VAULT_URL: give it together with the names of the secrets that are in that vault")
+    for name in named:
+        file = IN_A_FILE[name]
+        if file is not None and environment.get(file):
+            raise SettingInvalid(f"{VAULT_PREFIX}{name.upper()} and {file}: a secret is in one place; give one of them")
+    if settings.signing_key_next and not settings.signing_key:
+        raise SettingInvalid("MEDAI_VAULT_SIGNING_KEY_NEXT: the key in use is in the vault as well, or neither is")
+    return settings
 
 
 def places(environment: Mapping[str, str]) -> Places:

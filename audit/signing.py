@@ -6,7 +6,6 @@ sign as this log or witness; of a log's, only an anchor or a witness would show 
 
 import os
 import secrets
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 from audit.cosignature import Cosigner, LogSigner
 from audit.errors import Malformed, SettingInvalid
 from audit.note import Signer
+from audit.secret_sources import FileSecret
 from traceability.marks import implements
 
 SEED_BYTES = 32  # RFC 8032 section 5.1.5; FIPS 204 algorithm 1
@@ -84,19 +84,19 @@ def write(path: Path, skey: str) -> None:
         os.close(folder)
 
 
+def parsed(body: bytes, where: str) -> Signer:
+    """The key that `body` holds. Raises `SettingInvalid`, which names `where` and nothing of the key."""
+    return _key(body, where, Signer.parse)
+
+
 def _parsed(path: Path, parse: Callable[[str], Key]) -> Key:
+    file = FileSecret(path, "signing key", "`medai ledger init` or `medai audit witness init` makes one")
+    return _key(file.read(), file.where, parse)
+
+
+def _key(body: bytes, where: str, parse: Callable[[str], Key]) -> Key:
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingInvalid(
-            f"signing key: {path.name} cannot be read; `medai ledger init` or `medai audit witness init` makes one"
-        ) from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingInvalid(f"signing key: {path.name} has mode {mode & 0o777:04o}; expected 0600: chmod 600 it")
-    try:
-        return parse(text)
-    except Malformed as error:
-        raise SettingInvalid(
-            f"signing key: {path.name} is not a note signing key of the kind that is wanted"
-        ) from error
+        return parse(body.decode("utf-8").strip())
+    except (Malformed, UnicodeDecodeError):
+        # Without its cause: what could not be parsed is, but for a letter, the key.
+        raise SettingInvalid(f"signing key: {where} is not a note signing key of the kind that is wanted") from None

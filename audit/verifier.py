@@ -596,6 +596,9 @@ RECORDS: dict[str, dict[str, Any]] = {
         "process_id": UUID, "release": SHA256, "version": NAME, "commit": NAME,
         "environment": OneOf(("development", "production")), "differences": COUNT, "signed_by": ListOf(SHA256, 16),
     },
+    "administered": {
+        "action": CODE, "actor": NAME, "vouched_by": OneOf(("entra", "system")), "object?": NAME,
+    },
 }  # fmt: skip
 
 

@@ -18,13 +18,13 @@ from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
 from audit.errors import AuditError
-from audit.keyring import KeyFiles
+from audit.keyring import KeyPlace
 from audit.ledger import Ledger
 from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import observed, publishing, released, watching
+from service import entrusted, observed, publishing, released, watching
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -32,7 +32,6 @@ from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
 from service.adapters.presence import Presence
 from service.adapters.release import Active
-from service.adapters.tokens import TokenFile
 from service.domain.messages import Limits
 from service.errors import SettingInvalid
 from service.http import application
@@ -61,6 +60,7 @@ class Running:
         reader: Reader,
         models: model_store.ModelStore,
         parts: application.Parts,
+        pseudonyms: secrets.CurrentPseudonyms,
         active: Active | None,
         metrics: telemetry.Telemetry,
         resources: AsyncExitStack,
@@ -72,6 +72,7 @@ class Running:
         self._reader = reader
         self._models = models
         self._clock = parts.clock
+        self._pseudonyms = pseudonyms
         self._process_id = str(parts.process_id)
         self._active = active
         self._telemetry = metrics
@@ -152,6 +153,7 @@ class Running:
                 ledger_ready=self._ledger.unready() is None,
                 ledger_size=self._ledger.size,
             )
+            self._pseudonyms.look()
             try:
                 if self._ledger.unready() is None:
                     await self._application.windows.close_past()
@@ -182,25 +184,28 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         watched = observed.watched(
             settings, version=version(DISTRIBUTION), process_id=process_id, unsent=metrics.unsent, resources=resources
         )
-        where = ledger_settings.places(environment)
+        given, where = environment, ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
-        signer = signing.load(where.signing_key)
+        confidential = await entrusted.secrets_of(given, metrics, resources)
+        environment = confidential.environment(given)
+        keys = confidential.signing_keys()
+        signer = (keys.held() or (signing.load(where.signing_key),))[0]
         remote = publishing.remote_anchors(environment, signer.verifier)
         ledger, reader, log = _ledger(
-            environment, signer, process_id, metrics, resources, tuple(remote.values()), watched
+            environment, (signer, keys), process_id, metrics, resources, tuple(remote.values()), watched
         )
         await ledger.start()
         resources.push_async_callback(ledger.close)
-        await _begin_background(environment, ledger, signer, remote, process_id, metrics, resources)
-        readiness = Readiness(ledger)
-        tokens = service_settings.tokens_file(settings, where.home)
+        await _begin_background((environment, given), ledger, signer, remote, process_id, metrics, resources)
+        readiness = Readiness(ledger, stale=confidential.stale)
+        pseudonyms = entrusted.pseudonyms_of(settings, where.home, confidential, metrics)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
             ledger=watched.ledger(ledger),
             log=log,
             infer=watched.infer(decoder, models, _limits(settings)),
-            tokens=TokenFile(tokens, now_us=SystemClock().now_us, failed=metrics.failed),
-            pseudonyms=secrets.load(service_settings.pseudonym_key_file(settings, where.home)),
+            tokens=await entrusted.tokens_of(settings, given, confidential, metrics, resources),
+            pseudonyms=pseudonyms,
             telemetry=metrics,
             clock=SystemClock(),
             policy=policy_of(settings),
@@ -219,6 +224,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             reader=reader,
             models=models,
             parts=parts,
+            pseudonyms=pseudonyms,
             active=active,
             metrics=metrics,
             resources=resources.pop_all(),
@@ -233,7 +239,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
 
 def _ledger(
     environment: Mapping[str, str],
-    signer: note.Signer,
+    signing_with: tuple[note.Signer, KeyPlace],
     process_id: UUID,
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
@@ -241,6 +247,7 @@ def _ledger(
     watched: observed.Watched,
 ) -> tuple[Ledger, Reader, Reader]:
     """The ledger, what reads for it, and what the log is served from."""
+    signer, keys = signing_with
     knobs, where = ledger_settings.ledger_settings(environment), ledger_settings.places(environment)
     if where.database_url is None or where.reader_url is None:
         raise SettingInvalid("MEDAI_DATABASE_URL: a worker needs one; `medai serve` gives it the embedded PostgreSQL's")
@@ -270,7 +277,7 @@ def _ledger(
         store=watched.store(store),
         reader=reader,
         signer=signer,
-        keys=KeyFiles(where.signing_key),
+        keys=keys,
         second=signing.load_second(where.ml_dsa_key, signer.name, required=where.ml_dsa_required),
         anchor=anchors_configured.Several((FolderAnchor(where.anchors, (signer.verifier,)), *remote)),
         clock=SystemClock(),
@@ -283,7 +290,7 @@ def _ledger(
 
 
 async def _begin_background(
-    environment: Mapping[str, str],
+    environments: tuple[Mapping[str, str], Mapping[str, str]],
     ledger: Ledger,
     signer: note.Signer,
     remote: Mapping[str, Anchor],
@@ -291,7 +298,10 @@ async def _begin_background(
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
 ) -> None:
-    """Checkpoints are published and the ledger is audited meanwhile, where it is this worker's turn."""
+    """Checkpoints are published and the ledger is audited meanwhile, where it is this worker's turn.
+
+    The environments: this process's own, and what its children are given."""
+    environment, given = environments
     await resources.enter_async_context(
         publishing.running(
             environment, signer.verifier, remote, observer=metrics, holder=process_id, forked=ledger.halt
@@ -304,6 +314,7 @@ async def _begin_background(
             observer=metrics,
             holder=process_id,
             contradicted=ledger.halt,
+            child_environment=given,
         )
     )
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from psycopg import conninfo
 
-from audit import anchors, genesis, signing
+from audit import anchors, genesis, secrets_configured, signing
 from audit import settings as ledger_settings
 from audit.anchors import FolderAnchor
 from audit.clock import SystemClock
@@ -51,7 +51,8 @@ def serve(arguments: Sequence[str]) -> int:
         public = resources.enter_context(supervisor.bind(settings.host, settings.port))
         internal = resources.enter_context(supervisor.bind(settings.host, settings.internal_port))
         urls = resources.enter_context(_database(where))
-        secrets.create(service_settings.pseudonym_key_file(settings, where.home))
+        if not ledger_settings.vault_settings(os.environ).pseudonym_key:
+            secrets.create(service_settings.pseudonym_key_file(settings, where.home))
         development = _development_tokens(settings, where) if where.database_url is None else None
         plan = supervisor.Plan(
             public=public,
@@ -72,8 +73,10 @@ def migrate_database(arguments: Sequence[str]) -> int:
     if where.database_url is not None:
         assert where.admin_url is not None
         assert where.reader_url is not None
-        migrate.upgrade(where.admin_url)
-        migrate.grant(where.admin_url, writer=_login(where.database_url), reader=_login(where.reader_url))
+        with secrets_configured.opened(os.environ) as held:
+            admin_url = held.url(where.admin_url)
+            migrate.upgrade(admin_url)
+            migrate.grant(admin_url, writer=_login(where.database_url), reader=_login(where.reader_url))
         print("the schema is up to date")
         return 0
     with embedded.using(where.home) as cluster:
@@ -126,7 +129,9 @@ def _database(where: Places) -> Iterator[Mapping[str, str]]:
     """The database that workers write to, ready for them: one's own as it is, or the embedded one."""
     if where.database_url is not None:
         assert where.reader_url is not None
-        asyncio.run(_require_ledger(where.database_url, where.reader_url))
+        with secrets_configured.opened(os.environ) as held:
+            asyncio.run(_require_ledger(held.url(where.database_url), held.url(where.reader_url)))
+        # As they were given: each worker logs in by itself.
         yield {"MEDAI_DATABASE_URL": where.database_url, "MEDAI_DATABASE_READER_URL": where.reader_url}
         return
     print("medai: starting the embedded PostgreSQL", file=sys.stderr, flush=True)
@@ -172,7 +177,7 @@ def _development_tokens(settings: Settings, where: Places) -> Path:
         return folder
     folder.mkdir(mode=0o700, exist_ok=True)
     for scope in tokens.SCOPES:
-        token = tokens.issue(path, f"{_DEVELOPMENT}{scope}", [scope], now_us=SystemClock().now_us())
+        token = tokens.issue(tokens.FilePlace(path), f"{_DEVELOPMENT}{scope}", [scope], now_us=SystemClock().now_us())
         handle = os.open(folder / scope, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(token + "\n")

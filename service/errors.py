@@ -16,6 +16,7 @@
     |- RateLimited            this caller asks too often or too much rate_limited
     |- Overloaded             the queue is full                      overloaded
     |- Draining               the process is about to stop           draining
+    |- SecretsUnavailable     the secrets cannot be confirmed        secrets_unavailable
     |- NotSigned              no signed checkpoint covers it yet     not_signed
     |- NotInTree              the tree of that size does not have it not_in_tree
     |- LogUnavailable         the log cannot be read now             log_unavailable
@@ -101,6 +102,10 @@ class Overloaded(_Later):
 
 class Draining(_Later):
     code = "draining"
+
+
+class SecretsUnavailable(_Later):
+    code = "secrets_unavailable"
 
 
 class NotSigned(ServiceError):

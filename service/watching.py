@@ -20,8 +20,13 @@ async def running(
     observer: WatchObserver,
     holder: UUID,
     contradicted: Callable[[str], None],
+    child_environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[None]:
-    """Watch meanwhile, where it is this worker's turn. Raises `SettingInvalid` before anything is looked at."""
+    """Watch meanwhile, where it is this worker's turn. Raises `SettingInvalid` before anything is looked at.
+
+    The child logs in to the database by itself: what this process holds for that is not in `child_environment`, which
+    is `environment` where this process holds nothing.
+    """
     where, knobs, watch = places(environment), ledger_settings(environment), watch_settings(environment)
     if watch.in_service == "no" or where.database_url is None:
         yield
@@ -33,7 +38,7 @@ async def running(
         lock_timeout_ms=knobs.lock_timeout_ms,
     )
     work = Watch(
-        ChildEyes(environment, key),
+        ChildEyes(child_environment or environment, key),
         interval_s=watch.interval_s,
         whole_interval_s=watch.whole_interval_s,
         observer=observer,

@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from service import app
 from service import settings as service_settings
 from service.adapters import certificate, telemetry
 from service.errors import ServiceError, SettingInvalid
-from service.http import connection
+from service.http import connection, handshake
 from service.settings import Settings
 
 EXIT_USAGE: Final = 2
@@ -61,11 +60,10 @@ async def _serve(settings: Settings, public: socket.socket, internal: socket.soc
     running = await app.start(settings, os.environ, metrics)
     refused, turned_away = (partial(metrics.unrecorded, reason) for reason in ("malformed_http", "no_room"))
     # Each its own: whoever fills the public port does not keep the probes out.
+    of_outer, of_inner = (connection.bounded(app.policy_of(settings), refused, turned_away) for _ in range(2))
+    outer = _server(running.public, settings, of_outer if shown is None else handshake.secured(of_outer, shown.context))
     # The internal port has no TLS: who may reach it is the network's matter, and probes know no certificate.
-    outer, inner = (
-        _server(application, settings, connection.bounded(app.policy_of(settings), refused, turned_away), context)
-        for application, context in ((running.public, shown.context if shown else None), (running.internal, None))
-    )
+    inner = _server(running.internal, settings, of_inner)
     serving = [
         asyncio.create_task(outer.serve(sockets=[public])),
         asyncio.create_task(inner.serve(sockets=[internal])),
@@ -105,7 +103,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol], tls: ssl.SSLContext | None) -> _Server:
+def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol]) -> _Server:
     return _Server(
         uvicorn.Config(
             application,
@@ -119,7 +117,6 @@ def _server(application: Any, settings: Settings, kind: type[asyncio.Protocol], 
             proxy_headers=False,  # peers are judged by `service.http.peers`
             timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.drain_timeout_s,
-            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
     )
 

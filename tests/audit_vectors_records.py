@@ -64,6 +64,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "differences": 0,
         "signed_by": [digest("key")],
     },
+    "administered": {
+        "action": "token_revoked",
+        "actor": "entra.11111111-2222-4333-8444-555555555555",
+        "vouched_by": "entra",
+        "object": "ward-7",
+    },
 }
 # Name of the vector -> kind, member, and what it is instead.
 OUTSIDE: dict[str, tuple[str, str, object]] = {
@@ -133,6 +139,9 @@ OUTSIDE: dict[str, tuple[str, str, object]] = {
     "service-stopped-with-a-reason": ("service_stopped", "reason", "idle"),
     "release-activated-without-a-digest": ("release_activated", "release", None),
     "release-activated-in-no-environment": ("release_activated", "environment", "staging"),
+    "administered-by-nobody": ("administered", "actor", REMOVED),
+    "administered-by-somebody-whom-nobody-vouches-for": ("administered", "vouched_by", "hearsay"),
+    "administered-with-an-action-in-words": ("administered", "action", "revoked a token"),
 }
 
 

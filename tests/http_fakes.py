@@ -128,6 +128,9 @@ class FakeTokens:
     def principal(self, token):
         return self.known.get(token)
 
+    async def late(self, token):
+        return None
+
 
 class FakeTelemetry:
     def __init__(self):

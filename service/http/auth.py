@@ -12,7 +12,8 @@ from service.http.case import Case, case_of
 from service.http.ports import TokenBook
 from traceability.marks import implements
 
-_MAX_TOKEN_CHARACTERS: Final = 512
+_MAX_TOKEN_CHARACTERS: Final = 32_768
+"""The most that any book may be set to take (MEDAI_ENTRA_MAX_TOKEN_BYTES)."""
 
 
 class NotAcceptable(ServiceError):
@@ -40,7 +41,7 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
         if produces is not None and accept is not None and not admits(accept, produces):
             raise NotAcceptable(f"this path answers with {produces}")
         if scope is not None:
-            _authorise(case, connection.headers.get("authorization"), scope, tokens)
+            await _authorise(case, connection.headers.get("authorization"), scope, tokens)
         elif not (opt.get("named") and _is_named(case, connection.headers.get("authorization"), tokens)):
             rates.take(case.peer)
 
@@ -48,10 +49,12 @@ def guard(tokens: TokenBook, rates: Rates) -> Guard:
 
 
 @implements("REQ-SEC-001", "REQ-SEC-002")
-def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) -> None:
+async def _authorise(case: Case, header: str | None, scope: str, tokens: TokenBook) -> None:
     """The caller's name goes on record, also where the token lacks the scope."""
     token = _bearer(header)
     principal = tokens.principal(token) if token is not None else None
+    if principal is None and token is not None:
+        principal = await tokens.late(token)
     if principal is None:
         raise Unauthenticated("send Authorization: Bearer TOKEN with a token that is valid now")
     case.actor = principal.name

@@ -23,11 +23,11 @@ class HeadTooLarge(Exception):
 
 def bounded(
     policy: Policy, refused: Callable[[], None], turned_away: Callable[[], None] | None = None
-) -> type[HttpToolsProtocol]:
+) -> "type[Bounded]":
     """The class of the connections of one socket, for `uvicorn.Config(http=...)`. `refused` is called once for each
     malformed request, `turned_away` for each connection that there was no room for."""
 
-    class Connection(_Bounded):
+    class Connection(Bounded):
         pass
 
     Connection.policy, Connection.refused = policy, staticmethod(refused)
@@ -43,12 +43,16 @@ def bounded(
 
 
 @implements("REQ-SEC-015")
-class _Bounded(HttpToolsProtocol):
+class Bounded(HttpToolsProtocol):
+    """Such a connection; `bounded` makes the class of one socket's."""
+
     policy: ClassVar[Policy]
     doors: ClassVar[Doors]
     refused: "ClassVar[staticmethod[[], None]]"
     turned_away: "ClassVar[staticmethod[[], None]]"
 
+    is_made = False
+    """Whether there is a connection, behind its handshake where it has one."""
     _inside: str | None = None
     """The name that this connection entered under; None for one that was turned away, of which nothing is read."""
 
@@ -58,13 +62,26 @@ class _Bounded(HttpToolsProtocol):
     """Came since something was whole, and is kept by the parser."""
     _head_timer: TimerHandle | None = None
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    @classmethod
+    def entered(cls, transport: Transport) -> str | None:
+        """The name that the peer entered under; None where there is no room, which is counted."""
         address = transport.get_extra_info("peername")
-        self._inside = self.doors.enter(address[0] if isinstance(address, tuple) else "unknown")
+        name = cls.doors.enter(address[0] if isinstance(address, tuple) else "unknown")
+        if name is None:
+            cls.turned_away()
+        return name
+
+    def take_place(self, name: str) -> None:
+        """This connection has entered already."""
+        self._inside = name
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         if self._inside is None:
-            self.turned_away()
+            self._inside = self.entered(transport)
+        if self._inside is None:
             transport.abort()
             return
+        self.is_made = True
         super().connection_made(transport)
         self._await_head()
 

@@ -41,20 +41,24 @@ class Peers:
         self._hops = _forwarded if header == "forwarded" else _listed
         self._trusted = tuple(trusted)
         self._ipv6_bits = ipv6_bits
-        self._pseudonym = lru_cache(_REMEMBERED)(lambda name: pseudonyms.of("peer", name))
-        self._direct = lru_cache(_REMEMBERED)(lambda host: self._pseudonym(self._name(parsed(host) or host)))
+        # Names are remembered here; pseudonyms are by whoever has the key, since it may be another one by now.
+        self._named = lru_cache(_REMEMBERED)(lambda host: self._name(parsed(host) or host))
+        self._pseudonyms = pseudonyms
 
     @implements("REQ-SEC-019")
     def pseudonym(self, client: tuple[str, int] | None, said: bytes | None) -> str:
         """Of the connection's peer or, where that is a trusted proxy, of whom it names in `header`."""
         host = client[0] if client is not None else "unknown"
         if said is None or not self._trusted:
-            return self._direct(host)
+            return self._pseudonym(self._named(host))
         address = parsed(host)
-        return self._direct(host) if address is None else self._pseudonym(self._name(self._behind(address, said)))
+        return self._pseudonym(self._named(host) if address is None else self._name(self._behind(address, said)))
 
     def others(self) -> str:
         return self._pseudonym(OTHERS)
+
+    def _pseudonym(self, name: str) -> str:
+        return self._pseudonyms.of("peer", name)
 
     @implements("REQ-SEC-019")
     @implements("REQ-SEC-019")

@@ -18,7 +18,11 @@ class Principal(Protocol):
 
 class TokenBook(Protocol):
     def principal(self, token: str) -> Principal | None:
-        """Whose token this is; None where it is unknown, revoked or expired."""
+        """Whose token this is; None where it is unknown, revoked or expired. Waits for nothing."""
+        ...
+
+    async def late(self, token: str) -> Principal | None:
+        """As `principal`, for a token that it did not know: whoever may know more by now is asked, in bounded time."""
         ...
 
 

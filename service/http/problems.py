@@ -43,6 +43,7 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "log_unavailable": (503, "The log cannot be read now"),
     "overloaded": (503, "The queue is full"),
     "draining": (503, "The service is about to stop"),
+    "secrets_unavailable": (503, "The service's secrets cannot be confirmed now"),
 }
 
 # Litestar raises these by itself; any other status of its own is a request that it could not read.

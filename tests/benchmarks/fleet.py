@@ -97,6 +97,6 @@ def request(fleet: Fleet, media_type: str, body: bytes) -> bytes:
 def _token(home: Path) -> str:
     kept = home / "bench-token"
     if not kept.exists():
-        token = tokens.issue(home / "tokens.json", ACTOR, ["infer"], now_us=SystemClock().now_us())
+        token = tokens.issue(tokens.FilePlace(home / "tokens.json"), ACTOR, ["infer"], now_us=SystemClock().now_us())
         kept.write_text(token, "ascii")
     return kept.read_text("ascii")

@@ -69,6 +69,8 @@ def test_the_readme_gives_every_service_setting_its_default_and_its_bounds(readm
         (audit_settings.PREFIX, audit_settings.LedgerSettings),
         (audit_settings.PUBLISH_PREFIX, audit_settings.PublishSettings),
         (audit_settings.WATCH_PREFIX, audit_settings.WatchSettings),
+        (audit_settings.ENTRA_PREFIX, audit_settings.EntraSettings),
+        (audit_settings.VAULT_PREFIX, audit_settings.VaultSettings),
         (witness_settings.PREFIX, witness_settings.WitnessSettings),
     ],
 )
@@ -79,7 +81,10 @@ def test_the_readme_gives_every_setting_of_the_ledger_and_the_witness_its_defaul
     rows = []
     for field in msgspec.structs.fields(settings):
         kind, bounds = hints[field.name], get_args(hints[field.name])
-        allowed = ", ".join(bounds) if get_origin(kind) is Literal else f"{bounds[1].ge} to {bounds[1].le}"
+        if get_origin(kind) is Literal:
+            allowed = ", ".join(bounds)
+        else:
+            allowed = f"{bounds[1].ge} to {bounds[1].le}" if bounds[0] is int else ""
         rows.append(_row(prefix + field.name.upper(), field.default, allowed))
     assert [row for row in rows if row not in readme] == []
 

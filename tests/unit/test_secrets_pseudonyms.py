@@ -16,7 +16,7 @@ def path(tmp_path):
 @pytest.fixture
 def key(path):
     secrets.create(path)
-    return secrets.load(path)
+    return secrets.load(secrets.file_of(path))
 
 
 @pytest.mark.verifies("REQ-SEC-006")
@@ -32,7 +32,7 @@ def test_a_patient_and_a_study_of_one_number_are_two_pseudonyms(key):
 @pytest.mark.verifies("REQ-SEC-006")
 def test_another_key_makes_another_pseudonym(key, tmp_path):
     secrets.create(tmp_path / "other.key")
-    assert secrets.load(tmp_path / "other.key").of("peer", "a") != key.of("peer", "a")
+    assert secrets.load(secrets.file_of(tmp_path / "other.key")).of("peer", "a") != key.of("peer", "a")
 
 
 @pytest.mark.verifies("REQ-SEC-006")
@@ -56,14 +56,14 @@ def test_only_its_owner_may_read_the_key(path, key):
 @pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_is_there_is_kept(path, key):
     secrets.create(path)
-    assert secrets.load(path).of("peer", "a") == key.of("peer", "a")
+    assert secrets.load(secrets.file_of(path)).of("peer", "a") == key.of("peer", "a")
 
 
 @pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_others_may_read_is_refused(path, key):
     path.chmod(0o640)
     with pytest.raises(SettingInvalid):
-        secrets.load(path)
+        secrets.load(secrets.file_of(path))
 
 
 @pytest.mark.verifies("REQ-SEC-018")
@@ -73,10 +73,10 @@ def test_a_file_that_is_no_key_is_refused(path, content):
     path.touch(0o600)
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SettingInvalid):
-        secrets.load(path)
+        secrets.load(secrets.file_of(path))
 
 
 @pytest.mark.verifies("REQ-SEC-018")
 def test_a_key_that_is_missing_is_said_to_be(path):
     with pytest.raises(SettingInvalid):
-        secrets.load(path)
+        secrets.load(secrets.file_of(path))

@@ -24,13 +24,13 @@ def book(path, monkeypatch):
     monkeypatch.setattr(tokens, "POLL_S", 0.0)
 
     def make(failed=lambda where, error: None):
-        return tokens.TokenFile(path, now_us=lambda: NOW_US, failed=failed)
+        return tokens.TokenFile(tokens.file_of(path), now_us=lambda: NOW_US, failed=failed)
 
     return make
 
 
 def _issue(path, name="gateway", scopes=("infer",), **more):
-    return tokens.issue(path, name, scopes, now_us=NOW_US, **more)
+    return tokens.issue(tokens.FilePlace(path), name, scopes, now_us=NOW_US, **more)
 
 
 @pytest.mark.verifies("REQ-SEC-003")
@@ -75,7 +75,7 @@ def test_a_token_that_is_revoked_stops_working_without_a_restart(path, book):
     token = _issue(path)
     running = book()
     assert running.principal(token) is not None
-    tokens.revoke(path, "gateway")
+    tokens.revoke(tokens.FilePlace(path), "gateway")
     assert running.principal(token) is None
 
 
@@ -83,7 +83,7 @@ def test_a_token_that_is_revoked_stops_working_without_a_restart(path, book):
 def test_revoking_one_token_leaves_the_others(path, book):
     kept = _issue(path, "kept")
     _issue(path, "gone")
-    tokens.revoke(path, "gone")
+    tokens.revoke(tokens.FilePlace(path), "gone")
     assert book().principal(kept).name == "kept"
 
 
@@ -121,7 +121,7 @@ def test_a_token_needs_scopes_that_exist(path, scopes):
 
 def test_revoking_what_is_not_there_is_an_error(path):
     with pytest.raises(SettingInvalid):
-        tokens.revoke(path, "nobody")
+        tokens.revoke(tokens.FilePlace(path), "nobody")
 
 
 @pytest.mark.verifies("REQ-SEC-005")
@@ -154,7 +154,7 @@ def test_a_file_with_members_that_nobody_knows_is_refused(path):
     content = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(content | {"more": 1}))
     with pytest.raises(SettingInvalid):
-        tokens.listed(path)
+        tokens.listed(tokens.file_of(path))
 
 
 def test_an_edit_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
@@ -177,7 +177,7 @@ def test_edits_at_once_from_several_processes_are_all_kept(path):
         editor.start()
     for editor in editors:
         editor.join()
-    assert len(tokens.listed(path)) == 6
+    assert len(tokens.listed(tokens.file_of(path))) == 6
 
 
 def test_the_number_of_tokens_is_bounded(path, monkeypatch):
