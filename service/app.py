@@ -174,12 +174,8 @@ class Running:
 async def start(settings: Settings, environment: Mapping[str, str], metrics: telemetry.Telemetry) -> Running:
     """A worker that is on record as started. Raises `AuditError` or `ServiceError`: then nothing is left running."""
     async with AsyncExitStack() as resources:
-        models = await asyncio.to_thread(_load_models, settings)
-        resources.callback(models.close)
+        models, decoder = await _inference(settings, resources)
         active = await asyncio.to_thread(released.of, settings, models)
-        decoder = ImageDecoder(_decoder_settings(settings))
-        resources.push_async_callback(decoder.close)
-        await decoder.start()
         process_id = uuid4()
         watched = observed.watched(
             settings, version=version(DISTRIBUTION), process_id=process_id, unsent=metrics.unsent, resources=resources
@@ -235,6 +231,16 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         await running.stop()
         raise
     return running
+
+
+async def _inference(settings: Settings, resources: AsyncExitStack) -> tuple[model_store.ModelStore, ImageDecoder]:
+    """The models, and what decodes images for them in processes of its own."""
+    models = await asyncio.to_thread(_load_models, settings)
+    resources.callback(models.close)
+    decoder = ImageDecoder(_decoder_settings(settings))
+    resources.push_async_callback(decoder.close)
+    await decoder.start()
+    return models, decoder
 
 
 def _ledger(
