@@ -193,6 +193,7 @@ class Place:
             connection.execute("DELETE FROM ledger.batches WHERE size > %s", (size,))
             connection.execute("DELETE FROM ledger.checkpoints WHERE size > %s", (size,))
             for table in TABLES:
+                connection.execute(f"ALTER TABLE ledger.{table} ENABLE TRIGGER ALL")  # foreign keys' own among them
                 for trigger in ("never_change", "never_truncate"):
                     connection.execute(f"ALTER TABLE ledger.{table} ENABLE ALWAYS TRIGGER {trigger}")
 
