@@ -23,8 +23,6 @@ from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
 from audit.settings import LedgerSettings
 
-pytestmark = pytest.mark.verifies("REQ-KEY-004")
-
 SUCCESSOR = "log.example/next"
 KEPT, SIGNED = 5, 8
 TABLES = ("records", "nodes", "batches", "checkpoints")

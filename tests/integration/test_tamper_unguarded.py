@@ -16,8 +16,6 @@ from tests.tampering import judged, ledger
 from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, TALL
 
-pytestmark = pytest.mark.verifies("REQ-AUD-013")
-
 EDITED = ("record_edited", "record", 300, 301)
 BATCH = ("hash_edited", "batch", 269, 272)
 TILE = ("hash_edited", "tile", 256, 512)
@@ -145,6 +143,7 @@ def test_every_column_that_must_hold_a_value_is_tried_without(unguarded):
     assert set(NO_VALUE) == evidence
 
 
+@pytest.mark.verifies("REQ-AUD-013")
 @pytest.mark.parametrize("column", NO_VALUE)
 def test_a_value_that_is_missing_is_found(unguarded, column):
     table, _, name = column.partition(".")
@@ -152,12 +151,14 @@ def test_a_value_that_is_missing_is_found(unguarded, column):
     assert said == NO_VALUE[column]
 
 
+@pytest.mark.verifies("REQ-AUD-013")
 @pytest.mark.parametrize("table", TWICE)
 def test_a_row_that_is_there_twice_is_found(unguarded, table):
     copied = f"INSERT INTO ledger.{table} SELECT * FROM ledger.{table} WHERE {ROWS[table]}"
     assert unguarded.said_after(table, copied) == TWICE[table]
 
 
+@pytest.mark.verifies("REQ-AUD-013")
 @pytest.mark.parametrize("order", ["SELECT * FROM was UNION ALL {}", "{} UNION ALL SELECT * FROM was"])
 @pytest.mark.parametrize("table", OTHERWISE)
 def test_a_second_row_of_the_same_key_that_says_something_else_is_found(unguarded, table, order):
@@ -168,6 +169,7 @@ def test_a_second_row_of_the_same_key_that_says_something_else_is_found(unguarde
     assert unguarded.said_after(table, both) == TWICE[table]
 
 
+@pytest.mark.verifies("REQ-AUD-013")
 @pytest.mark.parametrize(
     "frontier", ["'{}'", "ARRAY[NULL::bytea, frontier[2]]", "ARRAY[frontier, frontier]"], ids=["empty", "hole", "two"]
 )

@@ -19,8 +19,6 @@ from service.watching import running
 from tests.tampering import ledger
 from tests.tampering.ledger import KEY, NEXT_KEY, SMALL
 
-pytestmark = pytest.mark.verifies("REQ-AUD-019")
-
 
 @pytest.fixture
 def environment(database, tmp_path):

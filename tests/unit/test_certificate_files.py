@@ -11,8 +11,6 @@ from service.adapters.certificate import Certificate
 from service.errors import SettingInvalid
 from tests import certificates
 
-pytestmark = pytest.mark.verifies("REQ-SEC-030")
-
 
 @pytest.fixture
 def path(tmp_path):
@@ -41,16 +39,19 @@ def served(context):
     return x509.load_der_x509_certificate(shown).serial_number
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_without_a_certificate_there_is_none():
     assert certificate.of("", "") is None
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_one_file_holds_key_and_certificate(path):
     found = certificate.of(str(path), "")
     assert found is not None
     assert served(found.context) == certificates.serial(path)
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_a_key_without_a_certificate_is_refused(path):
     with pytest.raises(SettingInvalid, match="of which certificate"):
         certificate.of("", str(path))
@@ -102,10 +103,12 @@ def test_every_cipher_has_forward_secrecy_and_authenticates(shown):
     assert [name for name in names if "GCM" not in name and "POLY1305" not in name] == []
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_what_did_not_change_is_not_read_again(shown):
     assert shown.renew() is False
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_a_renewed_certificate_is_shown_to_who_comes_next(shown, path):
     before = served(shown.context)
     certificates.write(path)
@@ -113,6 +116,7 @@ def test_a_renewed_certificate_is_shown_to_who_comes_next(shown, path):
     assert served(shown.context) == certificates.serial(path) != before
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_a_renewal_that_is_broken_leaves_the_old_certificate(shown, path):
     before = served(shown.context)
     path.write_text("cut off")
@@ -121,6 +125,7 @@ def test_a_renewal_that_is_broken_leaves_the_old_certificate(shown, path):
     assert served(shown.context) == before
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_a_renewal_whose_key_does_not_fit_leaves_the_old_certificate(path, tmp_path):
     key = certificates.write(tmp_path / "key.pem")
     path.write_bytes(key.read_bytes())
@@ -132,6 +137,7 @@ def test_a_renewal_whose_key_does_not_fit_leaves_the_old_certificate(path, tmp_p
     assert served(shown.context) == before
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_a_broken_renewal_is_said_once(shown, path):
     path.write_text("cut off")
     with pytest.raises(SettingInvalid):
@@ -139,6 +145,7 @@ def test_a_broken_renewal_is_said_once(shown, path):
     assert shown.renew() is False
 
 
+@pytest.mark.verifies("REQ-SEC-030")
 def test_what_is_gone_for_a_moment_leaves_the_old_certificate(shown, path):
     before = served(shown.context)
     path.unlink()

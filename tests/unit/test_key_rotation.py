@@ -9,8 +9,6 @@ from audit.errors import Malformed, SignatureInvalid, SignatureMissing, Verifica
 from audit.note import Signer
 from audit.record import Continued, Genesis, KeyRotated
 
-pytestmark = pytest.mark.verifies("REQ-KEY-002")
-
 ORIGIN = "log.example/keys"
 AT = 41
 

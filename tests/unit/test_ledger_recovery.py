@@ -19,14 +19,13 @@ from tests import recovery_scene
 from tests.ledger_fakes import QUICK
 from tests.recovery_scene import KEPT, Scene, Server
 
-pytestmark = pytest.mark.verifies("REQ-KEY-004")
-
 
 @pytest.fixture
 def scene(story, entries, tmp_path):
     return recovery_scene.over(story, entries, tmp_path)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_the_new_log_s_record_0_names_the_old_one_and_what_is_lost(scene):
     async def test(scene: Scene) -> None:
@@ -41,6 +40,7 @@ def test_the_new_log_s_record_0_names_the_old_one_and_what_is_lost(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_the_old_key_has_signed_for_the_new_log(scene):
     async def test(scene: Scene) -> None:
@@ -50,6 +50,7 @@ def test_the_old_key_has_signed_for_the_new_log(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_without_the_old_key_the_new_log_begins_unsigned_for(scene):
     async def test(scene: Scene) -> None:
@@ -62,6 +63,7 @@ def test_without_the_old_key_the_new_log_begins_unsigned_for(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_nothing_can_be_appended_to_the_old_log_any_more(scene, entries):
     async def test(scene: Scene) -> None:
@@ -73,6 +75,7 @@ def test_nothing_can_be_appended_to_the_old_log_any_more(scene, entries):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_process_of_the_old_log_stops_for_good(scene, entries):
     async def test(scene: Scene) -> None:
@@ -96,6 +99,7 @@ async def running(scene: Scene, name: str, signer) -> Ledger:
     return ledger
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_the_service_goes_on_in_the_new_log_under_its_key(scene, entries):
     async def test(scene: Scene) -> None:
@@ -106,6 +110,7 @@ def test_the_service_goes_on_in_the_new_log_under_its_key(scene, entries):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_the_old_key_is_kept_under_another_name(scene):
     async def test(scene: Scene) -> None:
@@ -116,6 +121,7 @@ def test_the_old_key_is_kept_under_another_name(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_second_key_of_the_old_log_gives_way_to_one_of_the_new_log(scene):
     async def test(scene: Scene) -> None:
@@ -129,6 +135,7 @@ def test_a_second_key_of_the_old_log_gives_way_to_one_of_the_new_log(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_log_that_lost_nothing_is_left_alone(scene):
     async def test(scene: Scene) -> None:
@@ -139,6 +146,7 @@ def test_a_log_that_lost_nothing_is_left_alone(scene):
     scene(test, lost=0)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_log_that_lost_nothing_can_be_closed_on_purpose(scene):
     async def test(scene: Scene) -> None:
@@ -148,6 +156,7 @@ def test_a_log_that_lost_nothing_can_be_closed_on_purpose(scene):
     scene(test, lost=0)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_database_that_holds_another_log_is_not_taken(scene, entries, tmp_path):
     async def test(scene: Scene) -> None:
@@ -162,6 +171,7 @@ def test_a_database_that_holds_another_log_is_not_taken(scene, entries, tmp_path
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_a_recovery_is_kept_among_those_that_are_done(scene):
     async def test(scene: Scene) -> None:
@@ -171,6 +181,7 @@ def test_a_recovery_is_kept_among_those_that_are_done(scene):
     scene(test)
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 def test_the_keys_of_the_closed_log_are_kept_with_their_sizes(scene):
     async def test(scene: Scene) -> None:
@@ -186,6 +197,7 @@ CALLS = [
 ]  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-KEY-004")
 @pytest.mark.verifies("REQ-KEY-005")
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("whose", "call"), CALLS, ids=lambda part: part)

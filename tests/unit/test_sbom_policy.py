@@ -7,8 +7,6 @@ import pytest
 from sbom import policy
 from sbom.errors import DocumentInvalid
 
-pytestmark = pytest.mark.verifies("REQ-SBM-003")
-
 TODAY = dt.date(2026, 3, 1)
 SHA = [{"alg": "SHA-256", "content": "a" * 64}]
 TEXT = """
@@ -57,6 +55,7 @@ def rules(*components, **given):
     return [each.rule for each in judged(*components, **given)]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 @pytest.mark.parametrize(
     ("licence", "expected"),
     [
@@ -76,28 +75,34 @@ def test_of_alternatives_the_best_counts_and_of_parts_the_worst(licence, expecte
     assert rules(component(licence)) == expected
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_component_without_a_licence_is_named():
     assert rules(component(licenses=[])) == ["licence_unknown"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_licence_that_is_only_a_name_is_reviewed():
     assert rules(component(licenses=[{"license": {"name": "Some terms"}}])) == ["licence_review"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_name_beside_an_identifier_is_reviewed_as_well():
     said = [{"license": {"id": "MIT"}}, {"license": {"name": "Some terms"}}]
     assert rules(component(licenses=said)) == ["licence_review"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_component_without_a_package_url_needs_a_licence_as_any_other():
     assert rules({"type": "library", "name": "x", "version": "1"}) == ["licence_unknown"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_the_licence_of_a_package_of_the_operating_system_is_told_and_does_not_fail():
     (only,) = judged(component(licenses=[], purl="pkg:deb/debian/bash@5.2"))
     assert (only.rule, only.fails) == ("licence_of_the_system", False)
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_what_is_inside_a_component_that_ships_is_judged():
     inner = component("GPL-3.0-only")
     document = {"components": [component(components=[inner, {"type": "file", "name": "part.js"}])]}
@@ -115,14 +120,17 @@ def test_a_document_without_anything_that_ships_is_not_judged_to_be_fine(documen
         policy.required(document)
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_what_no_lock_pins_is_named():
     assert rules(component(properties=[{"name": "medai:pinned", "value": "false"}])) == ["not_pinned"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_what_has_no_digest_is_named():
     assert rules(component(hashes=[])) == ["not_hashed"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 @pytest.mark.parametrize(
     "other",
     [
@@ -138,6 +146,7 @@ def test_a_denied_supplier_is_named_wherever_the_document_says_it_and_however_it
     assert rules(component(**other)) == ["supplier_denied"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 @pytest.mark.parametrize(
     ("end", "expected"),
     [
@@ -151,29 +160,35 @@ def test_support_that_ended_fails_and_support_that_ends_soon_is_told(end, expect
     assert rules(component(purl="pkg:generic/thing@3.1.4", version="3.1.4"), end=end) == expected
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_support_of_another_version_says_nothing():
     assert rules(component(purl="pkg:generic/thing@3.10", version="3.10"), end="2020-01") == []
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_only_what_ends_soon_does_not_fail():
     (soon,) = judged(component(purl="pkg:generic/thing@3.1", version="3.1"), end="2026-04")
     assert not soon.fails
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_another_file_under_the_same_version_is_an_alarm():
     before = component(hashes=[{"alg": "SHA-256", "content": "b" * 64}])
     assert rules(component(), before=[before]) == ["same_version_other_hash"]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_the_same_file_under_the_same_version_is_none():
     assert rules(component(), before=[component()]) == []
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_waiver_of_somebody_who_may_waives_the_finding_that_it_names():
     (only,) = judged(component("GPL-3.0-only"), text=TEXT + WAIVER)
     assert (only.waived, only.fails) == ("Ada", False)
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
@@ -189,11 +204,13 @@ def test_a_waiver_that_does_not_count_is_a_finding_besides(was, becomes):
     assert [(each.rule, each.fails) for each in found] == [("licence_denied", True), ("waiver_refused", True)]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_a_waiver_of_another_component_waives_nothing():
     found = judged(component("GPL-3.0-only"), text=TEXT + WAIVER.replace("x@1", "x@2"))
     assert [each.fails for each in found] == [True]
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 @pytest.mark.parametrize(
     "broken", ["[licences]\nallow = 1", "[more]", "[licences]\nallow = ['MIT']\ndeny = ['MIT']", "["]
 )
@@ -202,5 +219,6 @@ def test_a_policy_that_cannot_be_read_is_refused_by_name(broken):
         policy.parse(broken)
 
 
+@pytest.mark.verifies("REQ-SBM-003")
 def test_our_own_policy_can_be_read_and_names_nobody_who_may_waive(repository):
     assert policy.parse((repository / "sbom" / "policy.toml").read_text("utf-8")).waivers.who == ()
