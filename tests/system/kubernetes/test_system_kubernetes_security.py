@@ -183,6 +183,14 @@ def test_the_vault_is_opened_by_the_pods_own_identity(objects):
     assert {pod["metadata"]["labels"]["azure.workload.identity/use"] for _, pod in pods(objects)} == {"true"}
 
 
+def test_whoever_speaks_to_azure_is_the_pods_own_identity_and_nothing_else(objects):
+    speakers = [
+        each for _, each in containers(objects) if "MEDAI_ANCHOR_BLOB_URL" in told({"env": each.get("env", ())})
+    ]
+    assert len(speakers) == 3
+    assert {told(each)["AZURE_TOKEN_CREDENTIALS"] for each in speakers} == {"WorkloadIdentityCredential"}
+
+
 def test_secrets_are_kept_in_memory_and_nowhere_else(objects):
     kept = [volume for _, pod in pods(objects) for volume in pod["spec"]["volumes"] if volume["name"] == "secrets"]
     assert {volume["emptyDir"]["medium"] for volume in kept} == {"Memory"}
