@@ -158,7 +158,6 @@ async def _published(reader: Reader, keys: KeyHistory, size: int, signed: str) -
     raise LedgerForked(f"database: another checkpoint of size {size} is published than this process signed")
 
 
-@implements("REQ-LED-015")
 async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answer: Appended) -> merkle.BatchTree:
     """As `check_append`, where a retried batch turns out to lie before `known`: its tree must be a prefix."""
     if tuple(leaves) != answer.leaves:

@@ -52,11 +52,17 @@ def by_place(found: Iterable[Found]) -> tuple[Found, ...]:
 
 def as_text(found: Found) -> str:
     """A line for a person, and under it the notes that contradict each other."""
-    where = f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"
-    lines = [f"  {found.fault} in {where}: {found.message}"]
+    lines = [f"  {found.fault} in {place(found)}: {found.message}"]
     for note in found.notes:
         lines += ["", *(f"    {line}" for line in note.splitlines())]
     return "\n".join([*lines, ""] if found.notes else lines)
+
+
+def place(found: Found) -> str:
+    """Where it is, for a person."""
+    if found.part == "schema":
+        return "the schema"
+    return f"size {found.first}" if found.first == found.end else f"[{found.first}, {found.end})"
 
 
 def as_json(found: Found) -> dict[str, object]:

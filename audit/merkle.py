@@ -37,7 +37,6 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return _sha256(b"\x01" + left + right).digest()
 
 
-@implements("REQ-LED-008")
 def root(leaf_hashes: Sequence[bytes]) -> bytes:
     """The root of the tree whose leaf hashes these are, in order; `EMPTY_ROOT` for none.
 
@@ -67,7 +66,6 @@ def extend(size: int, frontier: Frontier, leaf_hashes: Sequence[bytes]) -> Front
     return tuple(stack)
 
 
-@implements("REQ-LED-008")
 def frontier_root(size: int, frontier: Frontier) -> bytes:
     """The root of the tree of `size`: its perfect subtrees folded from the smallest up (RFC 6962, 2.1)."""
     _require_frontier(size, frontier)
@@ -222,25 +220,21 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
         raise ConsistencyInvalid(f"consistency: expected new root {new_root.hex()}, got {new_folded.hex()}")
 
 
-@implements("REQ-LED-008")
 def frontier_needs(size: int) -> list[tuple[int, int]]:
     """(height, index) of the perfect subtrees of the tree of `size`, largest first."""
     return _perfect(0, size)
 
 
-@implements("REQ-AUD-008")
 def inclusion_needs(index: int, size: int) -> list[tuple[int, int]]:
     """(height, index) of every perfect subtree that `inclusion_path` asks for."""
     return [wanted for group in _inclusion_groups(index, size) for wanted in group]
 
 
-@implements("REQ-AUD-009")
 def consistency_needs(old: int, new: int) -> list[tuple[int, int]]:
     """(height, index) of every perfect subtree that `consistency_path` asks for."""
     return [wanted for group in _consistency_groups(old, new) for wanted in group]
 
 
-@implements("REQ-AUD-008")
 def inclusion_path(index: int, size: int, node: Node) -> tuple[bytes, ...]:
     """The inclusion path of record `index` in the tree of `size`: PATH(m, D[n]) of RFC 9162 section 2.1.3.1."""
     return tuple(_fold(group, node) for group in _inclusion_groups(index, size))

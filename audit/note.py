@@ -266,13 +266,11 @@ def split_skey(skey: str) -> KeyText:
     return _key_text(skey.removeprefix(head), "signing key")
 
 
-@implements("REQ-LED-026")
 def vkey(name: str, algorithm: bytes, public_key: bytes) -> str:
     encoded = base64.b64encode(algorithm + public_key).decode("ascii")
     return f"{name}+{key_id(name, public_key, algorithm).hex()}+{encoded}"
 
 
-@implements("REQ-LED-026")
 def skey(verifier: NoteVerifier, algorithm: bytes, seed: bytes) -> str:
     encoded = base64.b64encode(algorithm + seed).decode("ascii")
     return f"PRIVATE+KEY+{verifier.name}+{verifier.key_hash.hex()}+{encoded}"

@@ -19,7 +19,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from audit.errors import AuditError, LedgerUnavailable
-from audit.findings import Fault, Found, by_place
+from audit.findings import Fault, Found, by_place, place
 from audit.ports import Store
 from audit.verification import Report, Verified
 from traceability.marks import implements
@@ -191,7 +191,7 @@ class Watch:
     def _tell(self, found: Collection[Found]) -> None:
         first, *_ = by_place(found)
         classes = sorted({one.fault for one in found})
-        self._observer.event("ledger_altered", f"{', '.join(classes)}; the first in [{first.first}, {first.end})")
+        self._observer.event("ledger_altered", f"{', '.join(classes)}; the first in {place(first)}")
         if contradictions := sorted(CONTRADICTIONS.intersection(classes)):
             self._ended = True
             self._contradicted(f"the self-audit found: {', '.join(contradictions)}")

@@ -1,1 +1,5 @@
-"""What the product is made of. So far: `lockfile`, which reads the hashed locks."""
+"""What the product is made of, whether it may be released, and what a release binds.
+
+Begin with `collect`, which gathers the components; `evidence`, which makes everything that a release is decided by; and
+`activation`, which holds a running process to it.
+"""

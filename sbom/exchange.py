@@ -178,6 +178,7 @@ def imported(document: Mapping[str, Any]) -> tuple[Imported, ...]:
     return tuple(made)
 
 
+@implements("REQ-SBM-006")
 def proposal(said: Imported, *, sha256: str, release: str, today: dt.date) -> str:
     """A statement for `sbom/vex.toml` that cannot be used until somebody fills in who wrote and who approved it."""
     words: dict[str, str] = {

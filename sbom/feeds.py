@@ -291,6 +291,7 @@ def _day(text: str, what: str) -> dt.date:
         raise FeedUnusable(f"{what}: it does not say how old it is") from error
 
 
+@implements("REQ-SBM-004")
 def unaudited(document: Mapping[str, Any]) -> dict[str, int]:
     """How many components that ship are not looked up, by the type of their package URL: nothing is known of them."""
     kinds = Counter(

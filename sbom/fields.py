@@ -9,6 +9,8 @@ Pure.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from traceability.marks import implements
+
 Element = Mapping[str, Any]
 
 
@@ -40,6 +42,7 @@ def named(component: Element) -> str:
     return f"{component.get('name', '?')}{f' {version}' if version else ''}"
 
 
+@implements("REQ-SBM-007")
 def walk(components: Any) -> Iterator[Element]:
     """Every component, those inside others included. A file inside a component is a part of it and none of its own; one
     that stands alone is one."""

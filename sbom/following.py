@@ -14,8 +14,10 @@ from typing import Any, Final
 from sbom import policy, report, schema
 from sbom.errors import DocumentInvalid
 from sbom.statement import Release, Resource
+from traceability.marks import implements
 
 
+@implements("REQ-REL-001")
 def thread(release: Release, folder: Path) -> Iterator[str]:
     """A line for each thing that a person follows the digest for. `folder` is where the evidence lies."""
     for each in sorted(release.evidence, key=lambda one: str(one.name)):

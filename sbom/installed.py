@@ -79,6 +79,7 @@ def altered(site: Path | None = None) -> Iterator[str]:
         yield from _strays(folder, known)
 
 
+@implements("REQ-REL-004")
 def shadowed() -> Iterator[str]:
     """A sentence for each package of a distribution that this interpreter would import from elsewhere: a folder that is
     before it on the path takes its place, and no digest would tell."""

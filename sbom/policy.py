@@ -286,6 +286,7 @@ def _months(month: str) -> int:
     return int(year) * 12 + int(number)
 
 
+@implements("REQ-SBM-003")
 def required(document: Mapping[str, Any]) -> list[Element]:
     """The components that ship, those inside others included: CycloneDX says `required` of one without a scope, and
     what is inside one that does not ship does not either. Raises `DocumentInvalid` where there is none to judge."""

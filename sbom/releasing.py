@@ -132,6 +132,7 @@ def differences(release: Release, sources: Sources) -> Iterator[str]:
             yield f"{each.name}: other evidence than the release's"
 
 
+@implements("REQ-REL-004")
 def uncompared(release: Release, sources: Sources) -> Iterator[str]:
     """What ships and was not given, so that nobody knows whether it is the release's."""
     given = {each.name for each in (*map(_file, sources.wheels), *map(_image, sources.images))}
@@ -222,6 +223,7 @@ def _own(project: Path) -> Iterator[Resource]:
         yield Resource(uri=f"{activation.OWN_PREFIX}{name}", digest={"medaiTree": digest})
 
 
+@implements("REQ-REL-001")
 def _of_commit(wheel: Path, project: Path) -> None:
     """Every file of our packages in `wheel` is the checkout's. Raises `ReleaseInvalid` with the first that is not: a
     wheel of an earlier commit, or one that somebody changed."""

@@ -58,6 +58,7 @@ def require_valid(document: bytes, *, strict: bool) -> dict[str, Any]:
     return parsed
 
 
+@implements("REQ-SBM-007")
 def read(path: Path) -> dict[str, Any]:
     """The valid document in the file `path`; no more of it than may be is read. Raises `DocumentInvalid`."""
     try:
@@ -76,6 +77,7 @@ def plain(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
+@implements("REQ-SBM-007")
 def decode(document: bytes) -> Any:
     """The JSON value that any reader would read in `document`. Raises `DocumentInvalid`."""
     try:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Final
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ from audit.outages import FolderOutages
 from audit.ports import Anchor, Reader
 from audit.postgres.reader import PostgresReader
 from audit.postgres.store import PostgresStore
-from service import entrusted, publishing, released, watching
+from service import entrusted, observed, publishing, released, watching
 from service import settings as service_settings
 from service.adapters import model_store, secrets, telemetry
 from service.adapters.decoders_parent import PoolSettings
@@ -32,7 +32,6 @@ from service.adapters.images import DecoderSettings, ImageDecoder
 from service.adapters.onnx_model import RuntimeSettings
 from service.adapters.presence import Presence
 from service.adapters.release import Active
-from service.domain import flow
 from service.domain.messages import Limits
 from service.errors import SettingInvalid
 from service.http import application
@@ -149,6 +148,11 @@ class Running:
     async def _keep_house(self) -> None:
         ticks = 0
         while True:
+            self._telemetry.standing(
+                ready=self._readiness.reason() is None,
+                ledger_ready=self._ledger.unready() is None,
+                ledger_size=self._ledger.size,
+            )
             self._pseudonyms.look()
             try:
                 if self._ledger.unready() is None:
@@ -170,13 +174,12 @@ class Running:
 async def start(settings: Settings, environment: Mapping[str, str], metrics: telemetry.Telemetry) -> Running:
     """A worker that is on record as started. Raises `AuditError` or `ServiceError`: then nothing is left running."""
     async with AsyncExitStack() as resources:
-        models = await asyncio.to_thread(_load_models, settings)
-        resources.callback(models.close)
+        models, decoder = await _inference(settings, resources)
         active = await asyncio.to_thread(released.of, settings, models)
-        decoder = ImageDecoder(_decoder_settings(settings))
-        resources.push_async_callback(decoder.close)
-        await decoder.start()
         process_id = uuid4()
+        watched = observed.watched(
+            settings, version=version(DISTRIBUTION), process_id=process_id, unsent=metrics.unsent, resources=resources
+        )
         given, where = environment, ledger_settings.places(environment)
         presence = resources.enter_context(Presence(where.home / "run" / "processes", process_id))
         confidential = await entrusted.secrets_of(given, metrics, resources)
@@ -185,7 +188,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         signer = (keys.held() or (signing.load(where.signing_key),))[0]
         remote = publishing.remote_anchors(environment, signer.verifier)
         ledger, reader, log = _ledger(
-            environment, (signer, keys), process_id, metrics, resources, tuple(remote.values())
+            environment, (signer, keys), process_id, metrics, resources, tuple(remote.values()), watched
         )
         await ledger.start()
         resources.push_async_callback(ledger.close)
@@ -194,9 +197,9 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
         pseudonyms = entrusted.pseudonyms_of(settings, where.home, confidential, metrics)
         described = lru_cache(1)(lambda key: versions.encode(_version(settings, models, key, active)))
         parts = application.Parts(
-            ledger=ledger,
+            ledger=watched.ledger(ledger),
             log=log,
-            infer=partial(flow.infer, decoder=decoder, models=models, limits=_limits(settings)),
+            infer=watched.infer(decoder, models, _limits(settings)),
             tokens=await entrusted.tokens_of(settings, given, confidential, metrics, resources),
             pseudonyms=pseudonyms,
             telemetry=metrics,
@@ -207,6 +210,7 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
             unready=readiness.reason,
             release=active.digest if active is not None else None,
             release_page=active.page if active is not None else None,
+            tracing=watched.tracing,
         )
         running = Running(
             settings=settings,
@@ -229,6 +233,16 @@ async def start(settings: Settings, environment: Mapping[str, str], metrics: tel
     return running
 
 
+async def _inference(settings: Settings, resources: AsyncExitStack) -> tuple[model_store.ModelStore, ImageDecoder]:
+    """The models, and what decodes images for them in processes of its own."""
+    models = await asyncio.to_thread(_load_models, settings)
+    resources.callback(models.close)
+    decoder = ImageDecoder(_decoder_settings(settings))
+    resources.push_async_callback(decoder.close)
+    await decoder.start()
+    return models, decoder
+
+
 def _ledger(
     environment: Mapping[str, str],
     signing_with: tuple[note.Signer, KeyPlace],
@@ -236,6 +250,7 @@ def _ledger(
     metrics: telemetry.Telemetry,
     resources: AsyncExitStack,
     remote: tuple[Anchor, ...],
+    watched: observed.Watched,
 ) -> tuple[Ledger, Reader, Reader]:
     """The ledger, what reads for it, and what the log is served from."""
     signer, keys = signing_with
@@ -265,7 +280,7 @@ def _ledger(
     )
     resources.push_async_callback(log.close)
     ledger = Ledger(
-        store=store,
+        store=watched.store(store),
         reader=reader,
         signer=signer,
         keys=keys,

@@ -11,7 +11,6 @@ from typing import Final
 
 from audit.errors import AuditError, Unattested, VerificationFailed
 from service.errors import ServiceError
-from traceability.marks import implements
 
 Command = Callable[[Sequence[str]], int]
 
@@ -67,7 +66,6 @@ EXIT_UNATTESTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
 
-@implements("REQ-DEP-014")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code. What goes wrong in the world is one sentence on standard error, never a traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -19,7 +19,6 @@ from traceability.marks import implements
 _HOUR_US = 3_600_000_000
 
 
-@implements("REQ-DEP-014")
 def issue(arguments: Sequence[str]) -> int:
     """Prints the new token, alone; it is kept nowhere."""
     parser = argparse.ArgumentParser(prog="medai token issue", description="Make a token and print it, once.")
@@ -41,7 +40,6 @@ def issue(arguments: Sequence[str]) -> int:
     return 0
 
 
-@implements("REQ-DEP-014")
 def show(arguments: Sequence[str]) -> int:
     """One line a token: name, scopes, and when it was issued and expires. Never the token or its hash."""
     argparse.ArgumentParser(prog="medai token list", description="List tokens by name.").parse_args(arguments)
@@ -52,7 +50,6 @@ def show(arguments: Sequence[str]) -> int:
     return 0
 
 
-@implements("REQ-DEP-014")
 def revoke(arguments: Sequence[str]) -> int:
     """The token stops working within seconds, without a restart."""
     parser = argparse.ArgumentParser(prog="medai token revoke", description="End a token.")

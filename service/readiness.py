@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 from audit.ledger import Ledger
-from traceability.marks import implements
 
 
-@implements("REQ-DEP-003")
 class Readiness:
     """Whether a finding could be given now. Models are checked before there is one of these."""
 

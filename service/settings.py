@@ -63,6 +63,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least severe log line")] = (
         "info"
     )
+    otlp_url: Annotated[
+        str, Meta(description="base URL of an OpenTelemetry collector (OTLP over HTTP); empty traces nothing")
+    ] = ""
+    trace_percent: Annotated[int, _number(1, 100, "traces of a hundred that are sent there, by their ids")] = 100
+    trace_queue_spans: Annotated[int, _number(16, 1_000_000, "spans that wait to be sent; more are dropped")] = 2_048
+    trace_timeout_ms: Annotated[int, _number(100, 60_000, "how long sending may take, also at a stop")] = 3_000
     log_alike_per_minute: Annotated[int, _number(1, 1_000_000, "alike log lines in a minute; debug's are exempt")] = 60
 
     max_head_bytes: Annotated[int, _number(1024, _MIB, "request line and header fields of one request")] = 64 * 1024

@@ -9,6 +9,7 @@ from audit import record as records
 from audit.errors import LedgerUnavailable, RecordRefused
 from audit.memory import MemoryDatabase, MemoryReader
 from audit.ports import Head, Proven, Stored, Unclosed
+from service.adapters.traced import TracedInfer, TracedLedger
 from service.domain import messages
 from service.http import application
 from service.http import version as versions
@@ -134,12 +135,15 @@ class FakeTokens:
 class FakeTelemetry:
     def __init__(self):
         self.requests = []
+        self.correlation_ids = []
         self.unrecorded_reasons = []
         self.failures = []
+        self.failed_requests = []
         self.findings = []
 
-    def answered(self, method, route, status, code, seconds):
+    def answered(self, method, route, status, code, seconds, *, correlation_id):
         self.requests.append((method, route, status, code))
+        self.correlation_ids.append(correlation_id)
 
     def unrecorded(self, reason):
         self.unrecorded_reasons.append(reason)
@@ -150,8 +154,9 @@ class FakeTelemetry:
     def waiting(self, admitted, running):
         pass
 
-    def failed(self, where, error):
+    def failed(self, where, error, *, correlation_id=None):
         self.failures.append((where, type(error).__name__))
+        self.failed_requests.append(correlation_id)
 
 
 def prediction(request, **changes):
@@ -203,7 +208,7 @@ class _Switched:
 class Service:
     """The application, its fakes, and one client."""
 
-    def __init__(self, *, process_id=PROCESS_ID, release=None, release_page=None, **policy):
+    def __init__(self, *, process_id=PROCESS_ID, release=None, release_page=None, tracing=None, **policy):
         self.events: list[tuple[str, object]] = []
         self.ledger = FakeLedger(self.events)
         self.log = _Switched(MemoryReader(MemoryDatabase()))
@@ -217,9 +222,9 @@ class Service:
         self.draining = None
         self.application = application.create(
             application.Parts(
-                ledger=self.ledger,
+                ledger=TracedLedger(tracing, self.ledger, {}) if tracing else self.ledger,
                 log=self.log,
-                infer=self._infer,
+                infer=TracedInfer(tracing, self._infer) if tracing else self._infer,
                 tokens=self.tokens,
                 pseudonyms=FakePseudonyms(),
                 telemetry=self.telemetry,
@@ -230,6 +235,7 @@ class Service:
                 unready=lambda: self.draining,
                 release=release,
                 release_page=release_page,
+                tracing=tracing,
             )
         )
 

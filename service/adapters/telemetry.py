@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from audit.watch import Pass
 
 FIELDS: Final = frozenset(
-    {"address", "code", "commit", "count", "docs", "duration_ms", "error", "event", "exit_code", "internal", "left_out"}
-    | {"level", "logger", "message", "method", "model", "more", "origin", "pid", "reason", "records", "route", "size"}
-    | {"status", "timestamp", "version", "where", "worker", "workers"}
+    {"address", "code", "commit", "correlation_id", "count", "docs", "duration_ms", "error", "event", "exit_code"}
+    | {"internal", "left_out", "level", "logger", "message", "method", "model", "more", "origin", "pid", "reason"}
+    | {"records", "route", "size", "status", "timestamp", "version", "where", "worker", "workers"}
 )
 """Every field that a log line may have."""
 
@@ -135,16 +135,26 @@ class Telemetry:
         self._attested_size = _largest(
             "medai_attested_size", "Records that the policy's witnesses attest.", None, registry
         )
-
+        self._ready = _lowest("medai_ready", "1 while the worker answers as /readyz says it does, else 0.", registry)
+        self._ledger_ready = _lowest("medai_ledger_ready", "1 while records can be taken, else 0.", registry)
+        self._ledger_size = _largest("medai_ledger_size", "Records, as this process has checked them.", None, registry)
+        self._unsent = Counter(
+            "medai_trace_spans_unsent_total", "Spans that the collector did not take.", registry=registry
+        )
         self._audited = _Audited(registry)
 
     @implements("REQ-DEP-007")
-    def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None:
+    def answered(
+        self, method: str, route: str, status: int, code: str | None, seconds: float, *, correlation_id: str
+    ) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
         if code is not None:
             self._refusals.labels(code).inc()
-        self._log.debug("answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000))
+        self._log.debug(
+            "answered", method=method, route=route, status=status, duration_ms=int(seconds * 1000), code=code,
+            correlation_id=correlation_id,
+        )  # fmt: skip
 
     @implements("REQ-DEP-007")
     def unrecorded(self, reason: str) -> None:
@@ -159,9 +169,10 @@ class Telemetry:
         self._running.set(running)
 
     @implements("REQ-SEC-009")
-    def failed(self, where: str, error: BaseException) -> None:
+    def failed(self, where: str, error: BaseException, *, correlation_id: str | None = None) -> None:
         """The error's class and the line of ours that it came from; its message may quote what was sent to us."""
-        self._log.error("failed", where=where, error=type(error).__name__, message=_origin(error))
+        asked = {"correlation_id": correlation_id} if correlation_id is not None else {}
+        self._log.error("failed", where=where, error=type(error).__name__, message=_origin(error), **asked)
 
     def flushed(self, *, records: int, commit_us: int) -> None:
         self._batch_records.observe(records)
@@ -190,6 +201,17 @@ class Telemetry:
     def event(self, code: str, message: str) -> None:
         self._ledger_events.labels(code).inc()
         self._log.warning("ledger", code=code, message=message)
+
+    @implements("REQ-DEP-022")
+    def standing(self, *, ready: bool, ledger_ready: bool, ledger_size: int) -> None:
+        """How this worker stands, each second."""
+        self._ready.set(int(ready))
+        self._ledger_ready.set(int(ledger_ready))
+        self._ledger_size.set(ledger_size)
+
+    def unsent(self, spans: int) -> None:
+        """So many spans did not reach the collector."""
+        self._unsent.inc(spans)
 
     def said(self, code: str, message: str) -> None:
         """A line for operators that is no event of the ledger."""
@@ -230,6 +252,11 @@ class _Audited:
 
 def _largest(name: str, what: str, label: str | None, registry: CollectorRegistry) -> Gauge:
     return Gauge(name, what, (label,) if label else (), multiprocess_mode="max", registry=registry)
+
+
+def _lowest(name: str, what: str, registry: CollectorRegistry) -> Gauge:
+    """Of all workers that live, the one that stands worst."""
+    return Gauge(name, what, multiprocess_mode="livemin", registry=registry)
 
 
 def _newest(name: str, what: str, registry: CollectorRegistry, label: str | None = None) -> Gauge:

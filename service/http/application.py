@@ -17,7 +17,7 @@ from service.http.case import case_of
 from service.http.log import PublicLog
 from service.http.peers import Peers
 from service.http.policy import Policy
-from service.http.ports import Pseudonyms, Telemetry, TokenBook
+from service.http.ports import Pseudonyms, Telemetry, TokenBook, Tracing
 from service.http.recorder import Recorder
 from service.http.releases import releases_route
 from service.http.routes import Infer, Inference, health_route, infer_route, version_route
@@ -46,6 +46,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     """The digest of the release that is active: every record names it."""
     release_page: bytes | None = None
     """Its page."""
+    tracing: Tracing | None = None
 
 
 class Application(Struct, frozen=True, kw_only=True):
@@ -86,6 +87,7 @@ def create(parts: Parts) -> Application:
         templates=Templates(path for route in routes for path in route.paths),
         policy=parts.policy,
         release=parts.release,
+        tracing=parts.tracing,
     )
     return Application(asgi=recorder, windows=windows, admission=admission)
 
@@ -118,10 +120,11 @@ def _litestar(parts: Parts, routes: list[HTTPRouteHandler]) -> Litestar:
 
     def refuse(request: Request[Any, Any, Any], error: Exception) -> Response[None]:
         """Leave the problem to the recorder: it alone answers, behind the record."""
+        case = case_of(request.scope)
         problem = problems.problem_of(error, policy.retry_after_s)
         if problem.status >= 500 and problem.code not in ("overloaded", "draining", "ledger_unavailable"):
-            parts.telemetry.failed("handler", error)
-        case_of(request.scope).problem = problem
+            parts.telemetry.failed("handler", error, correlation_id=case.correlation_id)
+        case.problem = problem
         return Response(None, status_code=problem.status)
 
     rates = Rates(per_s=policy.peer_rate_per_s, burst=policy.peer_burst, max_callers=policy.max_peers)

@@ -1,5 +1,6 @@
 """What the HTTP edge asks of the world besides the ledger. Implementations live in `service.adapters`."""
 
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 Unrecorded = Literal["ledger_unavailable", "record_refused", "outcome", "window"]
@@ -34,7 +35,9 @@ class Pseudonyms(Protocol):
 class Telemetry(Protocol):
     """Counts and log lines. No label and no field carries a token, a peer or anything of a patient."""
 
-    def answered(self, method: str, route: str, status: int, code: str | None, seconds: float) -> None: ...
+    def answered(
+        self, method: str, route: str, status: int, code: str | None, seconds: float, *, correlation_id: str
+    ) -> None: ...
 
     def unrecorded(self, reason: Unrecorded) -> None: ...
 
@@ -46,6 +49,22 @@ class Telemetry(Protocol):
         """How many `/infer` requests are admitted, and how many of them run."""
         ...
 
-    def failed(self, where: str, error: BaseException) -> None:
-        """An error of ours: its class and where it was raised are logged, never its message."""
+    def failed(self, where: str, error: BaseException, *, correlation_id: str | None = None) -> None:
+        """An error of ours: its class and where it was raised are logged, never its message; and the id of the
+        request that met it, where there was one."""
+        ...
+
+
+class Exchange(Protocol):
+    def answered(self, *, method: str, route: str, status: int, code: str | None, index: int | None) -> None:
+        """How the request was answered, and the record that covers it."""
+        ...
+
+
+class Tracing(Protocol):
+    def exchange(
+        self, traceparent: str, *, begun_by: Literal["caller", "service"], correlation_id: str, request_id: str
+    ) -> AbstractContextManager[Exchange]:
+        """Around one request; everything below it belongs to it. `traceparent` is what its record says: of the
+        caller's span, or of this very one."""
         ...

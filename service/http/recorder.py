@@ -10,6 +10,7 @@ Litestar's own middleware never sees 404 and 405; this does.
 
 import asyncio
 import contextlib
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -24,7 +25,7 @@ from service.http.case import SCOPE_KEY, UNMATCHED, Case, Receive
 from service.http.durable import durable
 from service.http.peers import Peers
 from service.http.policy import Policy
-from service.http.ports import Telemetry
+from service.http.ports import Telemetry, Tracing
 from service.http.templates import Templates
 from service.http.windows import Subject, Windows
 from traceability.marks import implements
@@ -47,8 +48,10 @@ class Recorder:
         templates: Templates,
         policy: Policy,
         release: str | None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.app = app
+        self._run = _Exchange.run if tracing is None else partial(_Exchange.run_traced, tracing=tracing)
         self.release = release
         self.ledger = ledger
         self.windows = windows
@@ -70,7 +73,7 @@ class Recorder:
         self._open_requests += 1
         self.idle.clear()
         try:
-            await _Exchange(self, scope, receive, send).run()
+            await self._run(_Exchange(self, scope, receive, send))
         finally:
             self._open_requests -= 1
             if self._open_requests == 0:
@@ -127,6 +130,24 @@ class _Exchange:
         case.about_to_append = self._enter
         return case
 
+    async def run_traced(self, tracing: Tracing) -> None:
+        """`run`, in the span that its record names, or below the caller's."""
+        case = self._case
+        sent = (b"traceparent", case.traceparent.encode("ascii"))
+        with tracing.exchange(
+            case.traceparent,
+            begun_by="caller" if sent in self._scope["headers"] else "service",
+            correlation_id=case.correlation_id,
+            request_id=case.request_id,
+        ) as exchange:
+            try:
+                await self.run()
+            finally:
+                code = case.problem.code if case.problem is not None else None
+                exchange.answered(
+                    method=case.method, route=case.route, status=self._status, code=code, index=case.index
+                )
+
     async def run(self) -> None:
         """The whole exchange. Afterwards the request is on record, or counted as unrecorded."""
         case, recorder = self._case, self._recorder
@@ -142,7 +163,7 @@ class _Exchange:
             await self._interrupted()
             raise
         except Exception as error:
-            recorder.telemetry.failed("http", error)
+            recorder.telemetry.failed("http", error, correlation_id=case.correlation_id)
             if self._started:
                 self._outcome = "answer_cut"
                 raise
@@ -153,7 +174,10 @@ class _Exchange:
             await self._conclude()
             self._leave()
             code = case.problem.code if case.problem is not None else None
-            recorder.telemetry.answered(case.method, case.route, self._status, code, perf_counter() - self._t0)
+            took_s = perf_counter() - self._t0
+            recorder.telemetry.answered(
+                case.method, case.route, self._status, code, took_s, correlation_id=case.correlation_id
+            )
 
     async def receive(self) -> Message:
         """The body's next message; notes when all of it was read, and when its sender is gone."""
@@ -209,7 +233,7 @@ class _Exchange:
         try:
             await self._decide(status, code)
         except AuditError as error:
-            self._recorder.telemetry.failed("ledger", error)
+            self._recorder.telemetry.failed("ledger", error, correlation_id=self._case.correlation_id)
             await self._refuse_unrecorded(
                 "ledger_unavailable" if error.code == "ledger_unavailable" else "record_refused"
             )
@@ -282,7 +306,7 @@ class _Exchange:
         try:
             await durable(self._recorder.ledger, outcome)
         except AuditError as error:
-            self._recorder.telemetry.failed("outcome", error)
+            self._recorder.telemetry.failed("outcome", error, correlation_id=self._case.correlation_id)
             self._recorder.telemetry.unrecorded("outcome")
 
     async def _send_problem(self, problem: problems.Problem) -> None:

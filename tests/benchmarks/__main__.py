@@ -1,6 +1,7 @@
 """`make bench`: how fast it is, as ratios that hold on any machine, each made in one run.
 
-    python -m tests.benchmarks [PART ...]    parts: infer lone append writers others flood verify trace sbom
+    python -m tests.benchmarks [PART ...]    parts: infer pods lone append writers others flood capacity verify
+    trace sbom
     (all, unless some are named)
 
 BENCH_QUICK=1 runs each part for moments only, to see that it runs. Nothing here passes or fails: a machine that is
@@ -15,10 +16,12 @@ from pathlib import Path
 from tests.benchmarks import (
     appends,
     bills,
+    capacity,
     floods,
     lone,
     others,
     place,
+    pods,
     report,
     sizes,
     throughput,
@@ -34,11 +37,13 @@ OUT = Path("build/bench")
 
 PARTS: dict[str, Callable[[Place, Sizes], Iterator[Row]]] = {
     "infer": lambda where, size: throughput.rows(where, size, throughput.configurations()[: size.configurations]),
+    "pods": pods.rows,
     "lone": lambda where, size: iter((lone.row(where, size),)),
     "append": lambda where, size: iter((appends.row(where, size),)),
     "writers": writers.rows,
     "others": others.rows,
     "flood": floods.rows,
+    "capacity": capacity.rows,
     "verify": verifying.rows,
     "trace": tracing.rows,
     "sbom": bills.rows,

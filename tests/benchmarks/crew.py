@@ -52,11 +52,18 @@ class Crew:
 
     def ask(self, **order: object) -> list[Any]:
         """Every child's answer to one order."""
+        self.order(**order)
+        return self.answers()
+
+    def order(self, **order: object) -> None:
+        """Every child begins; whoever orders asks for the `answers` afterwards."""
         line = json.dumps(order).encode() + b"\n"
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(line)
             process.stdin.flush()
+
+    def answers(self) -> list[Any]:
         return [self._answer(process) for process in self._processes]
 
     def _answer(self, process: "subprocess.Popen[bytes]") -> Any:

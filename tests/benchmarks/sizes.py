@@ -24,12 +24,16 @@ class Sizes(Struct, frozen=True, kw_only=True):
     proofs: int
     scale_batches: int
     """Appended to the long and to the short ledger."""
+    scale_warm_batches: int
+    """Appended to the long ledger before: until most pages of its index have been touched."""
     verified_records: int
     verify_rounds: int
     traced: int
     """Requirements, marks and tests of the project whose matrix is made."""
     trace_rounds: int
     bill_rounds: int
+    capacity_records: int
+    """Of which the bytes are counted, for each size of a commit."""
 
 
 FULL = Sizes(
@@ -44,11 +48,13 @@ FULL = Sizes(
     other_records=5_000,
     proofs=2_000,
     scale_batches=200,
+    scale_warm_batches=3_000,
     verified_records=200_000,
     verify_rounds=5,
     traced=2_000,
     trace_rounds=3,
     bill_rounds=3,
+    capacity_records=10_000,
 )
 QUICK = Sizes(
     configurations=1,
@@ -62,11 +68,13 @@ QUICK = Sizes(
     other_records=100,
     proofs=20,
     scale_batches=5,
+    scale_warm_batches=5,
     verified_records=5_000,
     verify_rounds=1,
     traced=100,
     trace_rounds=1,
     bill_rounds=1,
+    capacity_records=100,
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.benchmarks import appends, bills, floods, others, report, verifying, writers
+from tests.benchmarks import appends, bills, capacity, floods, others, pods, report, verifying, writers
 from tests.benchmarks.place import Place
 from tests.benchmarks.sizes import QUICK
 
@@ -34,6 +34,18 @@ def test_appends_are_measured_with_and_without_group_commit(place):
 def test_a_caller_s_latency_is_measured_with_and_without_a_flood(place):
     rows = list(floods.rows(place, SMALLEST))
     assert [row.ratio > 0 and row.measured["flood: 404/s"] > 0 for row in rows] == [True]
+
+
+def test_what_a_record_takes_is_measured(place):
+    rows = list(capacity.rows(place, SMALLEST))
+    assert [row.measured["bytes of write-ahead log a record"] > row.measured["record bytes"] for row in rows] == [
+        True
+    ] * 3
+
+
+def test_two_services_on_one_database_are_measured_against_one(place):
+    (row,) = pods.rows(place, SMALLEST)
+    assert all(per_s > 0 for per_s in row.measured.values())
 
 
 def test_appends_are_measured_beside_the_same_table_without_a_ledger(place):

@@ -94,6 +94,7 @@ def verified(folder, *more):
     )  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_wheel_that_was_not_given_is_said_not_to_be_compared(folder, capsys):
     verified(folder)
     assert "not compared: medai.whl" in capsys.readouterr().out
@@ -104,12 +105,14 @@ def test_the_wheel_that_was_given_is_compared(folder, capsys):
     assert "not compared: medai.whl" not in capsys.readouterr().out
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_swapped_wheel_is_another_file_than_the_releases(folder, tmp_path, capsys):
     (tmp_path / "medai.whl").write_bytes(b"another wheel")
     assert verified(folder, "--wheel", str(tmp_path / "medai.whl")) == 1
     assert "medai.whl: another file than the release's" in capsys.readouterr().out
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_from_the_digest_the_thread_leads_to_the_components_and_says_what_is_not_bound(folder, released, capsys):
     assert cli_release.show([released.digest, "--releases", str(folder / "release.dsse.json")]) == 0
     out = capsys.readouterr().out
@@ -117,6 +120,7 @@ def test_from_the_digest_the_thread_leads_to_the_components_and_says_what_is_not
     assert "not bound by this release: tests.json, trace.json" in out
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_an_installed_file_that_the_lock_does_not_allow_is_not_bound(monkeypatch, folder, tmp_path):
     version = metadata.version("jinja2")
     swapped = {"jinja2": Installed(version=version, file="jinja2.whl", sha256="f" * 64)}
@@ -151,11 +155,13 @@ def bound(folder, path):
     return releasing.collect(sources)
 
 
+@pytest.mark.verifies("REQ-REL-001")
 def test_a_wheel_of_the_commit_is_bound(committed, folder, tmp_path):
     made = wheel(tmp_path / "m.whl", service=(ROOT / "service/__init__.py").read_bytes())
     assert [each.name for each in bound(folder, made).subjects] == ["m.whl"]
 
 
+@pytest.mark.verifies("REQ-REL-001")
 @pytest.mark.parametrize(
     ("files", "words"),
     [

@@ -5,6 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
+from audit import findings
 from audit.postgres import catalogue, closing
 from audit.postgres.connections import Limits
 
@@ -164,6 +165,11 @@ def test_a_changed_schema_is_found(after, what):
 )
 def test_what_alters_nothing_is_passed_over(after, statement):
     assert after(statement) == []
+
+
+def test_a_difference_is_said_to_be_in_the_schema():
+    (found,) = catalogue.differences(catalogue.expected_lines() | {"table mine kind r"})
+    assert findings.as_text(found) == "  schema_changed in the schema: not of the migrations: table mine kind r"
 
 
 def test_a_ledger_that_was_closed_is_found_right(database):

@@ -118,6 +118,7 @@ def test_a_child_tells_what_was_changed_of_the_schema(environment, database):
         "ALTER TABLE ledger.records DROP COLUMN actor",
         "ALTER TABLE ledger.records ALTER COLUMN record TYPE text USING encode(record, 'hex')",
         "ALTER TABLE ledger.nodes RENAME TO elsewhere",
+        "REVOKE SELECT ON ledger.records FROM ledger_reader",
     ],
 )
 def test_a_child_tells_where_tables_are_so_changed_that_they_cannot_be_read(environment, database, statement):

@@ -5,14 +5,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 from uuid import uuid4
 
 from msgspec import Struct
 
-from tests.system.running import Response, Server
+from tests.system.running import Client, Response
 
 PAUSE_S = 0.02
 """After an answer that is none: nobody gains by asking a service that is away more often."""
+
+
+class Door(Protocol):
+    """A server, or a proxy before several."""
+
+    def client(self, scope: str | None) -> Client: ...
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -34,7 +41,7 @@ class Held(Struct, frozen=True, kw_only=True):
 class Callers:
     """`count` clients, each on a connection and a thread of its own."""
 
-    def __init__(self, server: Server, questions: Sequence[Question], count: int) -> None:
+    def __init__(self, server: Door, questions: Sequence[Question], count: int) -> None:
         self._server = server
         self._questions = questions
         self._ended = threading.Event()
@@ -82,7 +89,7 @@ class Callers:
 
 
 @contextmanager
-def calling(server: Server, questions: Sequence[Question], count: int = 4) -> Iterator[Callers]:
+def calling(server: Door, questions: Sequence[Question], count: int = 4) -> Iterator[Callers]:
     """Clients that ask while the block runs; afterwards each has had its last answer."""
     callers = Callers(server, questions, count)
     callers.start()

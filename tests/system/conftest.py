@@ -56,13 +56,22 @@ def server(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def entries_of() -> Callable[[Server], list[Entry]]:
     """`entries_of(server)`: every record of its embedded database, in order."""
-    return lambda server: asyncio.run(_entries(server))
+    return _entries_of
 
 
-async def _entries(server: Server) -> list[Entry]:
+def _entries_of(server: Server) -> list[Entry]:
     cluster = embedded.running(server.home)
     assert cluster is not None, "the embedded PostgreSQL does not run"
-    reader = PostgresReader(cluster.reader_url)
+    return entries_at(cluster.reader_url)
+
+
+def entries_at(reader_url: str) -> list[Entry]:
+    """Every record of the database at that URL, in order."""
+    return asyncio.run(_entries(reader_url))
+
+
+async def _entries(reader_url: str) -> list[Entry]:
+    reader = PostgresReader(reader_url)
     try:
         stored = [one async for one in reader.records(0, (await reader.head()).size)]
     finally:

@@ -7,7 +7,7 @@ from tests.held_anchors import HeldAnchor
 from tests.tampering import ledger
 from tests.tampering import tables as do
 from tests.tampering.ledger import NEXT_KEY, Made, Plan
-from tests.tampering.table import Mutation
+from tests.tampering.mutation import Mutation
 from tests.tampering.tables import Tables
 
 Said = tuple[str, str, int, int]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from tests.tampering.table import BATCHES_AND_TILES, BEGINNING, COUNTED, EDITED, MOVED, NOTHING, SIGNED, Mutation
+from tests.tampering.mutation import NOTHING, Mutation
+from tests.tampering.table import BATCHES_AND_TILES, BEGINNING, COUNTED, EDITED, MOVED, SIGNED
 
 DERIVED: Final = "derived from the record, to search by"
 MEANINGS: Final = {

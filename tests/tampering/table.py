@@ -6,18 +6,13 @@ one in the batch or tile that is, or the size of a checkpoint.
 
 from typing import Final
 
-from msgspec import Struct
-
 from audit.derived import COLUMNS
-from audit.findings import Fault, Part
-from audit.note import Signer
 from tests.tampering import changes, places
 from tests.tampering import tables as do
-from tests.tampering.changes import Change, beside, far, partner, shortly_before
+from tests.tampering.changes import beside, far, partner, shortly_before
 from tests.tampering.ledger import FOREIGN_KEY, KEY, NEXT_KEY, ORIGIN, OTHER_POLICY, key_of
-from tests.tampering.places import Where
+from tests.tampering.mutation import Mutation
 
-NOTHING: Final = "nothing"
 LEAF: Final = "leaf hash"
 ROW: Final = "leaf hash, columns"
 CHAIN: Final = "leaf hash, columns, chain"
@@ -26,36 +21,7 @@ BATCHES: Final = "leaf hash, columns, chain, frontiers"
 TILES: Final = "leaf hash, columns, tiles"
 ALL: Final = "everything in the database"
 
-RECORDS: Final = (35, 300, 597)
 ROW_COLUMNS: Final = ("idx", "event_id", "record", "leaf_hash", *COLUMNS)
-
-
-class Mutation(Struct, frozen=True, kw_only=True):
-    """One line of the table."""
-
-    columns: tuple[str, ...]
-    what: str
-    recomputed: str = NOTHING
-    fault: Fault = "record_edited"
-    part: Part = "record"
-    where: Where = places.record
-    place: str = ""
-    """In words, where the function does not say it."""
-    change: Change
-    altered: bool = True
-    """False where it is told, and is no alteration of what was recorded."""
-    key: Signer = NEXT_KEY
-    """Of which the auditor has the public half."""
-    at: tuple[int, ...] = RECORDS
-
-    @property
-    def name(self) -> str:
-        return self.what if self.recomputed == NOTHING else f"{self.what}, with {self.recomputed}"
-
-    @property
-    def shown_place(self) -> str:
-        said = (self.place or self.where.__doc__ or "").rstrip(".")
-        return said[0].lower() + said[1:]
 
 
 def _columns(table: str, *names: str) -> tuple[str, ...]:

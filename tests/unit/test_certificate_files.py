@@ -1,5 +1,6 @@
 """The public port's certificate: refused at the start where it cannot be used, renewed where it changes."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -144,3 +145,21 @@ def test_what_is_gone_for_a_moment_leaves_the_old_certificate(shown, path):
     with pytest.raises(SettingInvalid, match="cannot be read"):
         shown.renew()
     assert served(shown.context) == before
+
+
+def test_each_change_is_said(shown, path):
+    said: list[str] = []
+
+    async def watched():
+        looking = asyncio.create_task(certificate.renewing(shown, lambda code, _: said.append(code), 0.01))
+        async with asyncio.timeout(60):
+            path.write_text("cut off")
+            while said != ["setting_invalid"]:
+                await asyncio.sleep(0.01)
+            certificates.write(path)
+            while said != ["setting_invalid", "certificate_renewed"]:
+                await asyncio.sleep(0.01)
+        looking.cancel()
+
+    asyncio.run(watched())
+    assert served(shown.context) == certificates.serial(path)

@@ -126,6 +126,7 @@ def test_a_zip_with_a_changed_byte_is_a_failure(tmp_path, place):
         offline(tmp_path / "x.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_an_encrypted_zip_is_a_failure(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.json", json.dumps(RECORD))
@@ -137,6 +138,7 @@ def test_an_encrypted_zip_is_a_failure(tmp_path):
         offline(tmp_path / "x.zip")
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_scores_that_unpack_to_more_than_the_limit_are_not_unpacked(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(feeds, "MAX_EPSS_BYTES", 1_000)
     (tmp_path / "epss.csv.gz").write_bytes(gzip.compress(b" " * 100_000))
@@ -156,6 +158,7 @@ def test_scores_are_bundled_unpacked(tmp_path, folder):
     assert offline(tmp_path / "b.zip").opinions.epss_ppm == {"CVE-2026-1": 500_000}
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_a_bundle_is_no_younger_for_being_packed_of_old_records_today(tmp_path, folder):
     feeds.bundle(tmp_path / "old.zip", folder, kev=None, epss=None, date=DAY + dt.timedelta(30))
     with pytest.raises(FeedUnusable, match="no record in it is newer than 2026-02-28"):
@@ -227,6 +230,7 @@ def test_a_component_inside_another_is_looked_up():
     assert [each.name for each in found] == ["jinja2"]
 
 
+@pytest.mark.verifies("REQ-SBM-004")
 def test_what_no_feed_knows_is_counted_by_kind():
     others = [{"type": "library", "name": "l", "purl": "pkg:deb/debian/l@1"}, {"type": "container", "name": "base"}]
     excluded = {"type": "library", "name": "m", "purl": "pkg:npm/m@1", "scope": "excluded"}

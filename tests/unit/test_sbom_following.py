@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from sbom import following
 from sbom.statement import Release, Resource
 
+pytestmark = pytest.mark.verifies("REQ-REL-001")
+
 SBOM = {
     "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
     "components": [

@@ -100,6 +100,7 @@ DECIDED = vex.Statement(
 )  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-REL-003")
 @pytest.mark.parametrize(("days", "decision"), [(7, "approved"), (8, "blocked")])
 def test_a_look_up_gets_old(days, decision):
     judged = gate.judge(evidence(today=DAY + dt.timedelta(days)))
@@ -108,6 +109,7 @@ def test_a_look_up_gets_old(days, decision):
     )  # fmt: skip
 
 
+@pytest.mark.verifies("REQ-REL-003")
 @pytest.mark.parametrize(("days", "decision"), [(3, "approved"), (4, "blocked")])
 def test_a_decision_that_ended_since_the_look_up_stands_against_it(days, decision):
     closed = looked_up(Judged(finding=FINDING, closed_by=DECIDED, why_open=None))

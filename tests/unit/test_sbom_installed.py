@@ -62,11 +62,13 @@ def test_a_file_that_is_gone_is_found(tmp_path):
     assert list(installed.altered(tmp_path / "a")) == ["thing: thing/__init__.py is gone"]
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_what_has_no_record_is_there_all_the_same(tmp_path):
     (site(tmp_path / "a") / "thing-1.0.dist-info" / "RECORD").unlink()
     assert installed.distributions(tmp_path / "a") == {"thing": ("1.0", installed.UNTOLD)}
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_what_was_installed_from_a_folder_is_there_all_the_same(tmp_path):
     made = site(tmp_path / "a", extra=["__editable__.thing-1.0.pth,sha256=x,1"])
     assert installed.distributions(made) == {"thing": ("1.0", installed.UNTOLD)}
@@ -77,6 +79,7 @@ def test_a_word_in_a_file_name_of_a_record_hides_nothing(tmp_path):
     assert list(installed.altered(made)) != []
 
 
+@pytest.mark.verifies("REQ-REL-004")
 @pytest.mark.parametrize("name", ["sitecustomize.py", "x.pth", "x.so", "more/__init__.py"])
 def test_what_lies_beside_and_nobody_brought_is_found(tmp_path, name):
     made = site(tmp_path / "site-packages")
@@ -87,10 +90,12 @@ def test_what_lies_beside_and_nobody_brought_is_found(tmp_path, name):
     ]
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_what_was_brought_does_not_lie_beside(tmp_path):
     assert list(installed.altered(site(tmp_path / "site-packages"))) == []
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_a_package_that_would_be_imported_from_elsewhere_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(site(tmp_path / "site-packages"))])
     assert list(installed.shadowed()) == []
@@ -100,6 +105,7 @@ def test_a_package_that_would_be_imported_from_elsewhere_is_found(tmp_path, monk
     assert list(installed.shadowed()) == ["thing: thing is imported from elsewhere"]
 
 
+@pytest.mark.verifies("REQ-REL-004")
 def test_of_two_with_one_name_the_one_that_is_imported_counts(tmp_path, monkeypatch):
     first, second = (site(tmp_path / name, name.encode()) for name in ("a", "b"))
     monkeypatch.setattr(sys, "path", [str(first), str(second)])

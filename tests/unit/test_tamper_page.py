@@ -4,7 +4,8 @@ import pytest
 
 from audit.postgres.tables import metadata
 from tests.tampering import page
-from tests.tampering.table import NOTHING, TABLE
+from tests.tampering.mutation import NOTHING
+from tests.tampering.table import TABLE
 
 
 @pytest.fixture(scope="module")

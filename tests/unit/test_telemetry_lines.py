@@ -12,6 +12,8 @@ import structlog
 
 from service.adapters import telemetry
 
+ASKED = "0" * 32
+
 ALIKE = 4
 """Lines of one kind in a minute."""
 
@@ -70,6 +72,17 @@ def test_an_error_of_ours_is_its_class_and_place_and_never_its_message(lines):
     assert "DOE" not in json.dumps(line)
 
 
+def test_an_error_of_ours_names_the_request_that_met_it(lines):
+    telemetry.Telemetry().failed("handler", ValueError(), correlation_id=ASKED)
+    assert lines()[0]["correlation_id"] == ASKED
+
+
+def test_an_answer_s_line_names_its_request(lines):
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(10))
+    telemetry.Telemetry().answered("POST", "/infer", 503, "overloaded", 0.01, correlation_id=ASKED)
+    assert (lines()[0]["correlation_id"], lines()[0]["code"]) == (ASKED, "overloaded")
+
+
 @pytest.mark.verifies("REQ-SEC-031")
 def test_what_a_library_says_again_and_again_is_bounded(lines):
     for _ in range(5 * ALIKE):
@@ -85,14 +98,14 @@ def test_lines_below_the_level_are_not_written(lines):
 @pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_answers_by_route_template_and_status():
     metrics = telemetry.Telemetry()
-    metrics.answered("POST", "/infer", 200, None, 0.01)
+    metrics.answered("POST", "/infer", 200, None, 0.01, correlation_id=ASKED)
     assert b'medai_requests_total{method="POST",route="/infer",status="200"} 1.0' in metrics.exposition()
 
 
 @pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_refusals_by_their_code():
     metrics = telemetry.Telemetry()
-    metrics.answered("POST", "/infer", 401, "unauthenticated", 0.01)
+    metrics.answered("POST", "/infer", 401, "unauthenticated", 0.01, correlation_id=ASKED)
     assert b'medai_refusals_total{code="unauthenticated"} 1.0' in metrics.exposition()
 
 
@@ -113,6 +126,20 @@ def test_metrics_show_inference_and_queue():
     assert b"medai_admitted 3.0" in exposed
 
 
+@pytest.mark.verifies("REQ-DEP-022")
+def test_metrics_show_how_the_worker_stands():
+    metrics = telemetry.Telemetry()
+    metrics.standing(ready=False, ledger_ready=True, ledger_size=7)
+    exposed = metrics.exposition()
+    assert all(line in exposed for line in (b"medai_ready 0.0", b"medai_ledger_ready 1.0", b"medai_ledger_size 7.0"))
+
+
+def test_metrics_count_spans_that_did_not_arrive():
+    metrics = telemetry.Telemetry()
+    metrics.unsent(3)
+    assert b"medai_trace_spans_unsent_total 3.0" in metrics.exposition()
+
+
 @pytest.mark.verifies("REQ-DEP-007")
 def test_metrics_count_what_is_not_recorded_by_reason():
     metrics = telemetry.Telemetry()
@@ -124,7 +151,7 @@ def test_any_worker_answers_for_all_of_them(tmp_path):
     count = (
         "from service.adapters.telemetry import Telemetry\n"
         "metrics = Telemetry()\n"
-        "metrics.answered('POST', '/infer', 200, None, 0.01)\n"
+        "metrics.answered('POST', '/infer', 200, None, 0.01, correlation_id='0' * 32)\n"
         "print(metrics.exposition().decode())"
     )
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

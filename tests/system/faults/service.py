@@ -13,7 +13,7 @@ def issue_a_token(server: Server) -> None:
     issued = server.medai("token", "issue", "caller", "--scope", "infer")
     assert issued.returncode == 0, issued.stderr
     folder = server.home / "tokens"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "infer").write_text(issued.stdout, "ascii")
 
 

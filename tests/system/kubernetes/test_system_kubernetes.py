@@ -219,3 +219,18 @@ def test_nothing_but_the_release_runs_in_production_nor_where_it_is_rehearsed(
 ):
     lines = (repository / "deploy" / "overlays" / environment_there / "platform.env").read_text("utf-8").splitlines()
     assert f"ENVIRONMENT={told_there}" in lines
+
+
+def test_each_word_of_an_environment_is_explained(repository, environment):
+    lines = (repository / "deploy" / "overlays" / environment / "platform.env").read_text("utf-8").splitlines()
+    words = [line.partition("=")[0] for line in lines if not line.startswith("#")]
+    manual = (repository / "deploy" / "README.md").read_text("utf-8")
+    assert [word for word in words if f"`{word}`" not in manual] == []
+
+
+def test_the_environments_have_the_same_words(repository):
+    words = {
+        tuple(line.partition("=")[0] for line in path.read_text("utf-8").splitlines())
+        for path in (repository / "deploy" / "overlays").glob("*/platform.env")
+    }
+    assert len(words) == 1
