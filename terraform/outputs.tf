@@ -14,7 +14,7 @@ output "database_host" {
 }
 
 output "vault_uri" {
-  description = "The vault that settings may name (MEDAI_KEY_VAULT_URL)."
+  description = "The vault that settings may name (MEDAI_VAULT_URL)."
   value       = module.vault.uri
 }
 
@@ -36,6 +36,16 @@ output "service_client_id" {
 output "migration_client_id" {
   description = "Client id of the migration job's workload identity."
   value       = module.identity.migration_client_id
+}
+
+output "service_principal_id" {
+  description = "Object id of the service's identity: whose roles medai_writer and medai_reader are (deploy/README.md)."
+  value       = module.identity.service_principal_id
+}
+
+output "migration_principal_id" {
+  description = "Object id of the migration's identity: whose role medai_admin is."
+  value       = module.identity.migration_principal_id
 }
 
 output "vault_name" {

@@ -9,8 +9,13 @@ output "migration_client_id" {
 }
 
 output "service_principal_id" {
-  description = "Who writes checkpoints."
+  description = "Who writes checkpoints, and whose roles the writer and the reader of the database are."
   value       = azurerm_user_assigned_identity.this["service"].principal_id
+}
+
+output "migration_principal_id" {
+  description = "Whose role the migration's login is."
+  value       = azurerm_user_assigned_identity.this["migration"].principal_id
 }
 
 output "vault_readers" {

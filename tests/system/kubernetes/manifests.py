@@ -14,6 +14,7 @@ VERSION = "1.33"
 """Of Kubernetes: a test holds it to terraform's."""
 NOWHERE = "sha256:" + "0" * 64
 OURS = {
+    ("azmonitoring.coreos.com/v1", "PodMonitor"): "podmonitor.schema.json",
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproute.schema.json",
     ("gateway.networking.k8s.io/v1", "BackendTLSPolicy"): "backendtlspolicy.schema.json",
     ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"): "secretproviderclass.schema.json",
@@ -65,3 +66,22 @@ def service_container(objects):
 
 def told(container):
     return {each["name"]: each.get("value") for each in container["env"]}
+
+
+def said(container):
+    return told({"env": container.get("env", ())})
+
+
+def selects(selector, labels):
+    """Whether a pod with `labels` is meant."""
+    equal = all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+    return equal and all(labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", ()))
+
+
+def platform_of(objects):
+    """What the environment says of itself."""
+    (found,) = [
+        each["data"] for each in objects
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"].startswith("medai-flow-platform")
+    ]  # fmt: skip
+    return found

@@ -88,12 +88,6 @@ def test_a_pod_is_one_service_process(objects):
     assert told(service_container(objects))["MEDAI_WORKERS"] == "1"
 
 
-def test_every_connection_to_the_database_verifies_whom_it_speaks_to(objects):
-    for name, each in containers(objects):
-        if "MEDAI_DATABASE_URL" in (given := told({"env": each.get("env", ())})):
-            assert "sslmode=verify-full" in given["DATABASE_SECURITY"], name
-
-
 def test_the_disruption_budget_leaves_room_below_the_autoscalers_minimum(objects):
     least = one(objects, "HorizontalPodAutoscaler")["spec"]["minReplicas"]
     assert one(objects, "PodDisruptionBudget")["spec"]["minAvailable"] < least

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests import pod_security
-from tests.system.kubernetes.manifests import containers, one, pods, service_container, told
+from tests.system.kubernetes.manifests import containers, one, pods, said, selects, service_container, told
 
 pytestmark = pytest.mark.system
 
@@ -58,11 +58,11 @@ def test_every_pod_has_the_account_that_its_identity_is_federated_with(repositor
 
 
 def test_the_administrators_login_is_the_migrations_alone(objects):
-    holders = {
-        name for name, pod in pods(objects) for volume in pod["spec"]["volumes"]
-        if volume.get("csi", {}).get("volumeAttributes", {}).get("secretProviderClass") == "medai-flow-migration"
-    }  # fmt: skip
-    assert holders == {"medai-flow-migration"}
+    told_of_it = {name.partition("/")[0] for name, each in containers(objects) if "DATABASE_ADMIN" in said(each)}
+    assert told_of_it == {"medai-flow-migration"}
+    assert one(objects, "Job", "medai-flow-migration")["spec"]["template"]["spec"]["serviceAccountName"] not in {
+        pod["spec"]["serviceAccountName"] for name, pod in pods(objects) if name != "medai-flow-migration"
+    }
 
 
 def test_the_signing_key_is_the_services_alone(objects):
@@ -121,17 +121,19 @@ def test_these_are_all_the_ways_in_and_out(objects):
     }  # fmt: skip
 
 
-def test_the_migration_reaches_the_database_and_nothing_besides(objects):
+def test_the_migration_reaches_the_database_and_what_its_identity_is_from_and_nothing_besides(objects):
     labels = one(objects, "Job", "medai-flow-migration")["spec"]["template"]["metadata"]["labels"]
     policies = [each for each in objects if each["kind"] == "NetworkPolicy" and each["spec"].get("egress")]
     reached = {each["metadata"]["name"] for each in policies if selects(each["spec"]["podSelector"], labels)}
-    assert reached == {"to-dns", "to-database"}
+    assert reached == {"to-dns", "to-database", "to-entra"}
 
 
-def selects(selector, labels):
-    """Whether a pod with `labels` is meant."""
-    equal = all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
-    return equal and all(labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", ()))
+def test_whoever_connects_to_the_database_reaches_what_its_identity_is_from(objects):
+    selector = one(objects, "NetworkPolicy", "to-entra")["spec"]["podSelector"]
+    connecting = [name.partition("/")[0] for name, each in containers(objects) if "MEDAI_DATABASE_URL" in said(each)]
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects)}
+    assert len(connecting) == 4
+    assert [name for name in connecting if not selects(selector, labels[name])] == []
 
 
 # ---- closed to listeners
@@ -164,7 +166,6 @@ def brought(objects, name):
 def test_every_secret_that_a_setting_names_is_brought(objects):
     given = told(service_container(objects))
     named = {value for name, value in given.items() if name.endswith("_FILE") and value.startswith("/run/medai/")}
-    named |= set(re.findall(r"passfile=(\S+)", given["DATABASE_SECURITY"]))
     assert {path.removeprefix("/run/medai/") for path in named} <= brought(objects, "medai-flow-service")
 
 
@@ -185,9 +186,9 @@ def test_the_vault_is_opened_by_the_pods_own_identity(objects):
 
 def test_whoever_speaks_to_azure_is_the_pods_own_identity_and_nothing_else(objects):
     speakers = [
-        each for _, each in containers(objects) if "MEDAI_ANCHOR_BLOB_URL" in told({"env": each.get("env", ())})
+        each for _, each in containers(objects) if {"MEDAI_ANCHOR_BLOB_URL", "MEDAI_ENTRA_DATABASE"} & {*said(each)}
     ]
-    assert len(speakers) == 3
+    assert len(speakers) == 4
     assert {told(each)["AZURE_TOKEN_CREDENTIALS"] for each in speakers} == {"WorkloadIdentityCredential"}
 
 
