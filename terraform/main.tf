@@ -114,6 +114,15 @@ module "cluster" {
   alert_action_group     = module.monitoring.action_group_id
 }
 
+module "metrics" {
+  source              = "./modules/metrics"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = var.location
+  tags                = local.tags
+  cluster_id          = module.cluster.id
+  alert_action_group  = module.monitoring.action_group_id
+}
+
 module "pipeline" {
   source              = "./modules/pipeline"
   resource_group_name = azurerm_resource_group.this.name

@@ -72,3 +72,8 @@ output "pipeline_client_ids" {
   description = "AZURE_CLIENT_ID of GitHub's environments: `push` of `registry`, `deploy` of this one."
   value       = module.pipeline.client_ids
 }
+
+output "metrics_query_endpoint" {
+  description = "The data source of Grafana's dashboards (deploy/observability/dashboards)."
+  value       = module.metrics.query_endpoint
+}

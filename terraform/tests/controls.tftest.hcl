@@ -27,6 +27,7 @@ variables {
   encryption_key_id   = "https://kv-medai-flow.vault.azure.net/keys/postgresql-data"
   encryption_vault_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-medai-flow/providers/Microsoft.KeyVault/vaults/kv-medai-flow"
   publisher_principal = "00000000-0000-0000-0000-000000000005"
+  cluster_id          = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-medai-flow/providers/Microsoft.ContainerService/managedClusters/medai-aks-cluster"
 }
 
 run "the_registry_is_private_and_has_no_admin_user" {
@@ -121,6 +122,10 @@ run "the_cluster_is_private_and_knows_no_local_account" {
   assert {
     condition     = azurerm_kubernetes_cluster.this.network_profile[0].network_policy == "cilium"
     error_message = "Network policies are enforced."
+  }
+  assert {
+    condition     = length(azurerm_kubernetes_cluster.this.monitor_metrics) == 1
+    error_message = "Metrics are collected."
   }
   assert {
     condition     = azurerm_kubernetes_cluster.this.key_vault_secrets_provider[0].secret_rotation_enabled
@@ -519,6 +524,61 @@ run "logs_are_kept_and_somebody_is_told" {
   assert {
     condition     = toset([for one in azurerm_consumption_budget_resource_group.this.notification : one.threshold]) == toset([80, 100])
     error_message = "The budget is told of before it is spent and when it is."
+  }
+}
+
+run "every_rule_of_the_repository_watches_the_cluster" {
+  command = plan
+  module {
+    source = "./modules/metrics"
+  }
+  assert {
+    condition     = toset(keys(azurerm_monitor_alert_prometheus_rule_group.this)) == toset(flatten([for name in fileset("../deploy/observability/rules", "*.yaml") : yamldecode(file("../deploy/observability/rules/${name}")).groups[*].name]))
+    error_message = "Each group of the files is a group of Azure, and there is none besides."
+  }
+  assert {
+    condition     = length(azurerm_monitor_alert_prometheus_rule_group.this) >= 7 && length(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : group.rule[*].expression])) >= 49
+    error_message = "The files were found, and their rules."
+  }
+  assert {
+    condition     = toset(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : "${group.name} ${try(coalesce(rule.alert, rule.record), "")} ${rule.expression}"]])) == toset(flatten([for name in fileset("../deploy/observability/rules", "*.yaml") : [for group in yamldecode(file("../deploy/observability/rules/${name}")).groups : [for rule in group.rules : "${group.name} ${try(rule.alert, rule.record)} ${trimspace(rule.expr)}"]]]))
+    error_message = "Each asks what its file asks, under its name and in its group."
+  }
+  assert {
+    condition     = alltrue(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : (rule.alert == null) != (rule.record == null)]]))
+    error_message = "A rule tells or records, and never both."
+  }
+  assert {
+    condition     = alltrue(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : rule.alert == null ? length(rule.action) == 0 : rule.action[0].action_group_id == var.alert_action_group]]))
+    error_message = "Of every alert somebody is told."
+  }
+  assert {
+    condition     = alltrue(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : rule.alert == null ? true : rule.severity == (rule.labels.severity == "page" ? 1 : 3)]]))
+    error_message = "What pages is an error, what makes a ticket is information."
+  }
+  assert {
+    condition     = alltrue(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : rule.alert == null ? true : startswith(rule.annotations.runbook, "docs/operations.md#")]]))
+    error_message = "Every alert says where it is written what to do."
+  }
+  assert {
+    condition     = one([for rule in azurerm_monitor_alert_prometheus_rule_group.this["medai-service"].rule : rule.for if rule.alert == "MedaiFlood"]) == "PT10M"
+    error_message = "How long it must last is as the file says, in Azure's form."
+  }
+  assert {
+    condition     = alltrue([for group in azurerm_monitor_alert_prometheus_rule_group.this : group.rule_group_enabled && group.interval == "PT1M" && group.cluster_name == null])
+    error_message = "All are asked each minute, of all that is in the workspace."
+  }
+  assert {
+    condition     = alltrue(flatten([for group in azurerm_monitor_alert_prometheus_rule_group.this : [for rule in group.rule : rule.enabled]]))
+    error_message = "None is switched off."
+  }
+  assert {
+    condition     = azurerm_monitor_data_collection_rule_association.this.target_resource_id == var.cluster_id
+    error_message = "What is collected is this cluster's."
+  }
+  assert {
+    condition     = azurerm_monitor_data_collection_rule.this.data_flow[0].streams == tolist(["Microsoft-PrometheusMetrics"]) && azurerm_monitor_data_collection_rule.this.data_flow[0].destinations == tolist([azurerm_monitor_data_collection_rule.this.destinations[0].monitor_account[0].name])
+    error_message = "It goes to the workspace."
   }
 }
 

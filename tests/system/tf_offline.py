@@ -12,13 +12,18 @@ LIMIT_S = 600.0
 
 
 def copied(repository: Path, folders: pytest.TempPathFactory) -> Path:
-    """A copy of the configuration: terraform writes a lock file beside what it reads. Skips aloud without the tools."""
+    """A copy of the configuration and of the rules that it reads beside it: terraform writes a lock file there.
+
+    Skips aloud without the tools.
+    """
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not on this machine")
     if not (repository / TOOL).is_file():
         pytest.skip("no stand-in for the provider: set MEDAI_TF_OFFLINE")
     copy = folders.mktemp("terraform") / "terraform"
     shutil.copytree(repository / "terraform", copy, ignore=shutil.ignore_patterns(".terraform*"))
+    rules = Path("deploy") / "observability" / "rules"
+    shutil.copytree(repository / rules, copy.parent / rules)
     return copy
 
 

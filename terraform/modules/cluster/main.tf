@@ -121,6 +121,9 @@ resource "azurerm_kubernetes_cluster" "this" {
     msi_auth_for_monitoring_enabled = true
   }
 
+  # The collector of Prometheus metrics; where they go is modules/metrics' to say.
+  monitor_metrics {}
+
   maintenance_window_auto_upgrade {
     frequency   = "Weekly"
     interval    = 1
