@@ -54,7 +54,7 @@ variable "admin_group_object_ids" {
 }
 
 variable "database_admin" {
-  description = "The Entra principal that administers PostgreSQL: it migrates, and is to be trusted like the superuser."
+  description = "The Entra principal that administers PostgreSQL: it makes the logins (deploy/README.md), and is to be trusted like the superuser."
   type = object({
     object_id = string
     name      = string

@@ -27,6 +27,7 @@ provider "azurerm" {
   # By name, as the next version of the provider does by default: what is made here and nothing besides.
   resource_provider_registrations = "none"
   resource_providers_to_register = [
+    "Microsoft.AlertsManagement",
     "Microsoft.Authorization",
     "Microsoft.Consumption",
     "Microsoft.ContainerRegistry",
@@ -35,6 +36,7 @@ provider "azurerm" {
     "Microsoft.Insights",
     "Microsoft.KeyVault",
     "Microsoft.ManagedIdentity",
+    "Microsoft.Monitor",
     "Microsoft.Network",
     "Microsoft.OperationalInsights",
     "Microsoft.PolicyInsights",

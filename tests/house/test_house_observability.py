@@ -99,6 +99,14 @@ def test_every_alert_that_pages_has_a_test_in_which_it_fires():
     assert sorted(pages - fires) == []
 
 
+def test_azures_collector_is_told_to_keep_the_series_that_are_not_ours():
+    settings = yaml.safe_load((observed.FOLDER / "collector.yaml").read_text("utf-8"))
+    kept = re.search(r'kubestate = "([^"]*)"', settings["data"]["cluster-metrics"])
+    assert kept is not None
+    asked = {name for one in observed.expressions() for name in re.findall(r"\bkube_\w+", one.text)}
+    assert {*kept[1].split("|")} == asked
+
+
 @pytest.mark.parametrize("file", observed.DASHBOARDS, ids=lambda file: file.name)
 def test_every_panel_has_a_number_of_its_own_and_says_what_it_asks(file):
     board = json.loads(file.read_text("utf-8"))
