@@ -1,7 +1,7 @@
 """Copies what the vault's volume holds to where the service takes it: mode 0600, whole or not at all, again when it
-changes. The volume's own files are root's; the service refuses a key that others can read, and libpq a password file.
+changes. The volume's own files are root's, and the service refuses a key that others can read.
 
-usage: bring_secrets.py FROM TO once|watch      FROM is the volume, TO a folder in memory
+usage: bring_secrets.py FROM TO      FROM is the volume, TO a folder in memory; it ends with SIGTERM
 """
 
 import os
@@ -40,24 +40,19 @@ def bring(source: Path, target: Path) -> list[str]:
     return changed
 
 
-def main(words: list[str]) -> int:
-    source, target, how = Path(words[0]), Path(words[1]), words[2]
+def main(words: list[str]) -> None:
+    source, target = Path(words[0]), Path(words[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         try:
             changed = bring(source, target)
         except (OSError, ValueError) as error:
-            if how == "once":
-                sys.stderr.write(f"bring_secrets: {error}\n")
-                return 1
             changed = []
             sys.stderr.write(f"bring_secrets: {error}; what was brought before stays\n")
         for name in changed:
             sys.stderr.write(f"bring_secrets: {name} is new\n")  # the name alone, never what is in it
-        if how == "once":
-            return 0
         time.sleep(LOOK_S)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
