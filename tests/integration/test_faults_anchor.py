@@ -4,10 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from audit.errors import LedgerUnavailable
 from audit.ports import Appended
-from tests.ledger_fakes import World, told, until
+from tests.ledger_fakes import QUICK, World, told, until
+
+PATIENT = structs.replace(QUICK, append_deadline_ms=15_000)
+"""What is under way is not to be given up, however slow the machine is."""
 
 
 @pytest.fixture
@@ -17,7 +21,7 @@ def world(tmp_path: Path) -> World:
 
 def test_a_commit_that_was_under_way_does_not_end_the_wait_for_the_anchors(world, entries):
     async def test(world: World) -> None:
-        ledger = await world.begin()
+        ledger = await world.begin(PATIENT)
         append, go_on = world.store.append, asyncio.Event()
         put = world.anchor.put
 
