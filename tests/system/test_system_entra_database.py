@@ -47,9 +47,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE").format(name))
             admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, name))
             admin.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(name))
-            for role in logins.ROLES:  # a database of its own has none of them yet; this one came with them
-                may = sql.SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
-                admin.execute(may.format(sql.Identifier(role), name))
+            for role in logins.ROLES:  # as on a server of its own: the migration makes them
+                admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
         server = Server(folder / "home", workers=1)
         made = Scene(server=server, cloud=cloud, cluster=cluster)
         server.settings = {
@@ -86,3 +85,15 @@ def test_the_migration_logs_in_with_nothing_but_its_identitys_token(scene: Scene
     done = scene.server.medai("migrate")
     assert (done.returncode, done.stdout) == (0, "the schema is up to date\n"), done.stderr
     assert migrate.current(scene.cluster.admin_url) == migrate.head()
+
+
+def test_writer_and_reader_have_their_roles_and_the_migration_administers_no_server(scene: Scene) -> None:
+    """After the migration; with no right but those that deploy/README.md gives its login."""
+    asked = "SELECT pg_has_role(%s, %s, 'USAGE')"
+    with psycopg.connect(scene.cluster.admin_url) as admin:
+        found = [
+            admin.execute(asked, pair).fetchone()
+            for pair in ((logins.WRITER, "ledger_writer"), (logins.READER, "ledger_reader"))
+        ]
+        rights = admin.execute("SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchone()
+    assert (found, rights) == ([(True,), (True,)], (False, False))
