@@ -114,6 +114,19 @@ def test_an_answer_has_the_members_that_are_described(service, drive, described)
     drive(scenario)
 
 
+def secured(described, *, anonymous):
+    """The paths that take a token: those that also answer without one, or those that do not."""
+    return {
+        path
+        for path, methods in described["paths"].items()
+        for one in methods.values()
+        if one["security"] and ({} in one["security"]) is anonymous
+    }
+
+
 def test_only_the_operations_that_ask_for_a_token_say_so(described):
-    secured = {path for path, methods in described["paths"].items() for one in methods.values() if one["security"]}
-    assert secured == {"/infer", "/tile/entries/{bundle}", "/console/releases"}
+    assert secured(described, anonymous=False) == {"/infer", "/tile/entries/{bundle}", "/console/releases"}
+
+
+def test_a_token_is_welcome_and_not_asked_for_where_proofs_are_given(described):
+    assert secured(described, anonymous=True) == {"/audit/proof/inclusion", "/audit/proof/consistency"}
