@@ -174,8 +174,6 @@ async def check_older(reader: Reader, known: Head, leaves: Sequence[bytes], answ
 
 
 @implements("REQ-LED-021")
-@implements("REQ-LED-021")
-@implements("REQ-LED-021")
 async def genesis_of(reader: Reader) -> Genesis:
     """Record 0. Raises `LedgerNotInitialised` where there is none, `LedgerForked` where it is no genesis."""
     try:

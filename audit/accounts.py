@@ -111,8 +111,6 @@ class Accounts:
         return self._searches <= MAX_SEARCHED
 
     @implements("REQ-AUD-013")
-    @implements("REQ-AUD-013")
-    @implements("REQ-AUD-013")
     def add(self, fault: Fault, part: Part, first: int, end: int, message: str) -> None:
         self._found.append(_found(fault, part, first, end, message))
 
@@ -137,8 +135,6 @@ class Accounts:
                 self.add("derived_column", "column", at, at + 1, f"record {at}: not what the record says: {names}")
             self._clock(one)
 
-    @implements("REQ-AUD-016")
-    @implements("REQ-AUD-016")
     @implements("REQ-AUD-016")
     def _clock(self, one: Seen) -> None:
         if one.clock_us is None:
@@ -366,8 +362,6 @@ class Accounts:
         return by_place(self._found)
 
 
-@implements("REQ-AUD-015")
-@implements("REQ-AUD-015")
 @implements("REQ-AUD-015")
 def fork(one: Signed, other: Signed) -> Found:
     """Two signed checkpoints of which neither can be the beginning of the other."""

@@ -35,8 +35,6 @@ def say(line: str) -> int:
 
 
 @implements("REQ-DEP-014")
-@implements("REQ-DEP-014")
-@implements("REQ-DEP-014")
 def run(work: Callable[[], int]) -> int:
     """The command's exit code; an error of ours is one sentence on standard error, never a traceback."""
     try:
@@ -49,8 +47,6 @@ def run(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_USAGE)
 
 
-@implements("REQ-DEP-014")
-@implements("REQ-DEP-014")
 @implements("REQ-DEP-014")
 def _complain(error: AuditError, code: int) -> int:
     sys.stderr.write(f"medai: {error.code}: {error}\n")

@@ -10,13 +10,11 @@ from audit import issuer_keys
 from audit.access_tokens import Expected
 from audit.issuer_keys import IssuerKeys, Pace
 from audit.settings import EntraSettings
-from traceability.marks import implements
 
 ACTOR_PREFIX: Final = "entra."
 """No opaque token has a name that begins so: a record says by whom a caller was vouched for."""
 
 
-@implements("REQ-SEC-040")
 def expected(settings: EntraSettings) -> Expected:
     """Requires a tenant."""
     assert settings.tenant_id

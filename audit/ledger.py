@@ -286,8 +286,6 @@ class Ledger:
             self._fall("a commit takes longer than the deadline")
 
     @implements("REQ-LED-011")
-    @implements("REQ-LED-011")
-    @implements("REQ-LED-011")
     def halt(self, reason: str) -> None:
         """This process will never write or sign again: only a person can say which history is right."""
         if self._dead is None:

@@ -201,7 +201,6 @@ def watch_settings(environment: Mapping[str, str]) -> WatchSettings:
     return _converted(environment, WATCH_PREFIX, WatchSettings)
 
 
-@implements("REQ-SEC-040")
 def entra_settings(environment: Mapping[str, str]) -> EntraSettings:
     """Whose tokens are taken. Raises `SettingInvalid` naming the variable, also where a part of it is missing."""
     settings = _converted(environment, ENTRA_PREFIX, EntraSettings)

@@ -96,8 +96,6 @@ class Walk:
         return self._tile_state
 
     @implements("REQ-AUD-016")
-    @implements("REQ-AUD-016")
-    @implements("REQ-AUD-016")
     def _note_steps_back(self, clocks: Sequence[int]) -> None:
         """Report each clock that is too far behind an earlier one."""
         if not clocks:

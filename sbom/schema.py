@@ -58,7 +58,6 @@ def require_valid(document: bytes, *, strict: bool) -> dict[str, Any]:
     return parsed
 
 
-@implements("REQ-SBM-007")
 def read(path: Path) -> dict[str, Any]:
     """The valid document in the file `path`; no more of it than may be is read. Raises `DocumentInvalid`."""
     try:

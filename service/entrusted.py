@@ -14,10 +14,8 @@ from service.adapters import entra_tokens, secrets, token_books, tokens
 from service.adapters.telemetry import Telemetry
 from service.http.ports import TokenBook
 from service.settings import Settings
-from traceability.marks import implements
 
 
-@implements("REQ-SEC-043")
 async def secrets_of(environment: Mapping[str, str], metrics: Telemetry, resources: AsyncExitStack) -> Secrets:
     """Every secret was read once. Raises as `audit.secrets_configured.opened`: then the worker does not begin."""
     opening = secrets_configured.opened(environment, metrics.failed)
@@ -26,14 +24,12 @@ async def secrets_of(environment: Mapping[str, str], metrics: Telemetry, resourc
     return found
 
 
-@implements("REQ-SEC-046")
 def pseudonyms_of(settings: Settings, home: Path, held: Secrets, metrics: Telemetry) -> secrets.CurrentPseudonyms:
     """Raises `SettingInvalid` where the key is not one."""
     file = secrets.file_of(service_settings.pseudonym_key_file(settings, home))
     return secrets.CurrentPseudonyms(held.pseudonym_key(file), failed=metrics.failed)
 
 
-@implements("REQ-SEC-042")
 async def tokens_of(
     settings: Settings, environment: Mapping[str, str], held: Secrets, metrics: Telemetry, resources: AsyncExitStack
 ) -> TokenBook:

@@ -71,7 +71,6 @@ def of(certificate_file: str, key_file: str) -> Certificate | None:
     return None
 
 
-@implements("REQ-SEC-030")
 async def renewing(certificate: Certificate, say: Callable[[str, str], None], every_s: float = LOOK_S) -> None:
     """Renews until it is cancelled; `say` is given a code and a sentence of each change."""
     while True:

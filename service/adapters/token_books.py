@@ -21,7 +21,6 @@ class BothBooks:
     def principal(self, token: str) -> Token | Bearer | None:
         return self._entra.principal(token) if access_tokens.looks_like_one(token) else self._opaque.principal(token)
 
-    @implements("REQ-SEC-041")
     async def late(self, token: str) -> Token | Bearer | None:
         return await self._entra.late(token) if access_tokens.looks_like_one(token) else None
 

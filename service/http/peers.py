@@ -61,8 +61,6 @@ class Peers:
         return self._pseudonyms.of("peer", name)
 
     @implements("REQ-SEC-019")
-    @implements("REQ-SEC-019")
-    @implements("REQ-SEC-019")
     def _behind(self, address: Address, said: bytes) -> Address:
         """Each proxy appends its peer: read from the right, as long as the one who says so is trusted."""
         for hop in self._hops(said.decode("latin-1")):

@@ -103,7 +103,6 @@ def test_a_new_server_listens_on_no_network_and_asks_every_login_for_its_passwor
     assert (listens, methods) == (("",), {"scram-sha-256", "reject"})
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 @pytest.mark.parametrize("login", ["admin_url", "writer_url", "reader_url"])
 def test_nobody_comes_into_a_new_server_with_another_password(home, login):
     cluster = embedded.start(home)
@@ -111,7 +110,6 @@ def test_nobody_comes_into_a_new_server_with_another_password(home, login):
         psycopg.connect(conninfo.make_conninfo(getattr(cluster, login), password="wrong"), passfile="/dev/null")
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 def test_the_files_and_the_socket_of_a_new_server_are_closed_to_everyone_else(home):
     cluster = embedded.start(home)
     closed = (home / "postgres", home / "run", Path(cluster.secrets.socket_folder), home / "postgres.json")
@@ -119,7 +117,6 @@ def test_the_files_and_the_socket_of_a_new_server_are_closed_to_everyone_else(ho
     assert modes == [0o700, 0o700, 0o700, 0o600]
 
 
-@pytest.mark.verifies("REQ-DEP-009")
 def test_root_does_not_run_a_new_server(home):
     cluster = embedded.start(home)
     assert Path(f"/proc/{cluster.pid}").stat().st_uid != 0 or os.geteuid() != 0

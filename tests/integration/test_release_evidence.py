@@ -120,7 +120,6 @@ def test_from_the_digest_the_thread_leads_to_the_components_and_says_what_is_not
     assert "not bound by this release: tests.json, trace.json" in out
 
 
-@pytest.mark.verifies("REQ-REL-001")
 def test_an_installed_file_that_the_lock_does_not_allow_is_not_bound(monkeypatch, folder, tmp_path):
     version = metadata.version("jinja2")
     swapped = {"jinja2": Installed(version=version, file="jinja2.whl", sha256="f" * 64)}

@@ -145,7 +145,6 @@ def test_addresses_that_an_untrusted_peer_names_are_one_caller(flooded):
     assert len(peers) <= DIRECT + BEHIND + 3
 
 
-@pytest.mark.verifies("REQ-SEC-031")
 def test_the_flood_writes_no_more_lines_of_one_kind_than_the_setting_names(flooded):
     written = [line for line in map(_parsed, flooded.server.log.read_text().splitlines()) if line is not None]
     kinds = Counter((line["timestamp"][:16], line["event"], line.get("logger")) for line in written)

@@ -76,7 +76,6 @@ def test_a_finding_is_traced_from_the_request_to_the_commit(trace):
     }
 
 
-@pytest.mark.verifies("REQ-DEP-020")
 def test_the_trace_is_the_one_on_the_record(trace, server, entries_of):
     (record,) = [
         entry.record for entry in entries_of(server)
@@ -114,12 +113,10 @@ def _series(server):
     return {line.split()[2] for line in lines if line.startswith("# TYPE ")}
 
 
-@pytest.mark.verifies("REQ-DEP-022")
 def test_a_real_service_shows_no_metric_that_the_page_does_not_list(server, answer, problem):
     assert _series(server) <= {metric.name for metric in observed.registered()}
 
 
-@pytest.mark.verifies("REQ-DEP-022")
 def test_a_real_service_shows_what_pages_are_made_of(server, answer):
     paged = {
         observed.SUFFIXES.sub("", name)
@@ -130,7 +127,6 @@ def test_a_real_service_shows_what_pages_are_made_of(server, answer):
     assert eventually(lambda: paged - only_when_it_happens <= _series(server), LIMIT_S)
 
 
-@pytest.mark.verifies("REQ-DEP-022")
 def test_a_ready_service_says_so_in_its_metrics(server, answer):
     def standing():
         lines = server.internal("/metrics").body.decode().splitlines()
@@ -164,7 +160,6 @@ def test_prometheus_takes_the_rules(judge, file):
 
 
 @pytest.mark.parametrize("file", sorted((observed.FOLDER / "tests").glob("*.yaml")), ids=lambda file: file.name)
-@pytest.mark.verifies("REQ-DEP-022")
 def test_the_rules_fire_and_stay_silent_as_their_tests_say(judge, file):
     done = judge("test", "rules", file)
     assert done.returncode == 0, done.stderr

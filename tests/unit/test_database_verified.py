@@ -7,8 +7,6 @@ from audit.errors import SettingInvalid
 from audit.postgres import verified
 from audit.settings import places
 
-pytestmark = pytest.mark.verifies("REQ-SEC-047")
-
 URL = "postgresql://writer@db.example/medai"
 
 
@@ -18,6 +16,7 @@ def nothing_of_the_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 @pytest.mark.parametrize(
     "url",
     [
@@ -32,6 +31,7 @@ def test_a_verified_server_or_this_machines_socket_is_taken(url):
     assert verified.require("MEDAI_DATABASE_URL", url) is None
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 @pytest.mark.parametrize(
     "url",
     [
@@ -53,23 +53,27 @@ def test_everything_weaker_is_refused(url):
         verified.require("MEDAI_DATABASE_URL", url)
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 def test_attack_the_environment_names_the_host_that_the_address_does_not(monkeypatch):
     monkeypatch.setenv("PGHOST", "db.example")
     with pytest.raises(SettingInvalid):
         verified.require("MEDAI_DATABASE_URL", "dbname=medai")
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 def test_what_the_address_says_counts_before_the_environment(monkeypatch):
     monkeypatch.setenv("PGSSLMODE", "disable")
     assert verified.require("X", f"{URL}?sslmode=verify-full&sslrootcert=/etc/ca.pem") is None
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 def test_the_environment_may_say_it_for_every_address(monkeypatch):
     monkeypatch.setenv("PGSSLMODE", "verify-full")
     monkeypatch.setenv("PGSSLROOTCERT", "/etc/ca.pem")
     assert verified.require("X", URL) is None
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 @pytest.mark.parametrize("url", ["postgresql://writer:hunter2@db.example/medai", "postgresql://writer:hunter2@[db"])
 def test_a_refusal_does_not_repeat_a_password(url):
     with pytest.raises(SettingInvalid) as raised:
@@ -77,6 +81,7 @@ def test_a_refusal_does_not_repeat_a_password(url):
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 @pytest.mark.parametrize("variable", ["MEDAI_DATABASE_URL", "MEDAI_DATABASE_READER_URL", "MEDAI_DATABASE_ADMIN_URL"])
 def test_each_of_the_addresses_is_held_to_it(variable):
     with (
@@ -86,6 +91,7 @@ def test_each_of_the_addresses_is_held_to_it(variable):
         raise AssertionError("it began")
 
 
+@pytest.mark.verifies("REQ-SEC-047")
 def test_a_command_is_held_to_it_as_the_service_is(monkeypatch):
     monkeypatch.setenv("MEDAI_ENVIRONMENT", "production")
     monkeypatch.setenv("MEDAI_DATABASE_URL", URL)

@@ -19,8 +19,6 @@ from service.errors import DecodeFailed, SettingInvalid
 from service.observed import Untraced
 from tests.http_fakes import Service
 
-pytestmark = pytest.mark.verifies("REQ-DEP-020")
-
 SETTINGS = adapter.TracingSettings(url="http://127.0.0.1:4318", percent=100, queue_spans=64, timeout_ms=100)
 PROCESS_ID = UUID("11111111-2222-4333-8444-555555555555")
 CALLERS = f"00-{'a' * 32}-{'b' * 16}-00"
@@ -98,6 +96,7 @@ def test_a_caller_s_trace_is_continued_below_the_caller_s_span(continued):
     assert (root.context.trace_id, root.parent.span_id) == (int("a" * 32, 16), int("b" * 16, 16))
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_the_request_s_span_has_the_ids_and_the_index_that_its_answer_has():
     traced = Traced()
     service = traced.run(lambda service: _asked(service, **{"x-correlation-id": CORRELATION_ID}))
@@ -107,12 +106,14 @@ def test_the_request_s_span_has_the_ids_and_the_index_that_its_answer_has():
     assert (said["http.response.status_code"], said["medai.ledger_index"]) == (200, 0)
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_a_refusal_s_span_has_its_code():
     traced = Traced()
     traced.run(lambda service: service.ask("GET", "/nowhere"))
     assert traced.spans["GET <unmatched>"].attributes["medai.code"] == "not_found"
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_an_error_is_its_code_and_never_its_message():
     async def scenario(service):
         service.infer_error = DecodeFailed("DOE^JOHN")
@@ -132,6 +133,7 @@ def test_spans_hold_listed_attributes_alone(begun_here, continued):
     assert named <= adapter.ATTRIBUTES
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_a_caller_s_flag_does_not_choose_what_is_sent():
     sampled = f"00-{'f' * 32}-{'b' * 16}-01"  # beyond one percent of all ids
     traced = Traced(percent=1)
@@ -164,6 +166,7 @@ def _waiting():
     }
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_a_commit_is_below_one_append_and_linked_to_the_others():
     traced = Traced()
     assert _committed(traced, _waiting()) == "appended"
@@ -172,12 +175,14 @@ def test_a_commit_is_below_one_append_and_linked_to_the_others():
     assert span.attributes == {"medai.batch_records": 2}
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_a_commit_that_nobody_traces_is_no_span():
     traced = Traced()
     _committed(traced, {})
     assert traced.spans == {}
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_a_commit_that_fails_is_marked_with_the_code():
     traced = Traced()
     with pytest.raises(LedgerUnavailable):
@@ -190,6 +195,7 @@ class _Away(InMemorySpanExporter):
         return SpanExportResult.FAILURE
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 @pytest.mark.verifies("REQ-DEP-021")
 def test_spans_that_the_collector_does_not_take_are_counted():
     traced = Traced()
@@ -215,6 +221,7 @@ def test_an_address_that_is_none_is_refused(url):
         adapter.exporter(adapter.TracingSettings(url=url, percent=100, queue_spans=64, timeout_ms=100))
 
 
+@pytest.mark.verifies("REQ-DEP-020")
 def test_nothing_of_opentelemetry_is_loaded_while_nothing_is_traced():
     ask = (
         "import sys, contextlib\n"
