@@ -139,7 +139,10 @@ def bounds(first: int, end: int, *, processes: int) -> list[tuple[int, int]]:
 
 @implements("REQ-AUD-012")
 async def walk_all(open_reader: OpenReader, stretches: Iterator[Stretch], processes: int) -> list[Walked]:
-    """Walk every stretch; this process takes its part, and all of it until the others have started."""
+    """Walk every stretch; this process takes its part, and all of it until the others have started.
+
+    Two at once: while one waits for its first page, and for what it is held to, the other computes.
+    """
     done: list[Walked] = []
 
     async def here() -> None:
@@ -152,12 +155,13 @@ async def walk_all(open_reader: OpenReader, stretches: Iterator[Stretch], proces
         for stretch in stretches:
             done.append(await loop.run_in_executor(pool, _walk_in_process, open_reader, stretch))
 
-    if processes == 1:
-        await here()
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
-            await asyncio.gather(here(), *(elsewhere(pool) for _ in range(processes - 1)))
+    with _undisturbed():
+        if processes == 1:
+            await asyncio.gather(here(), here())
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
+                await asyncio.gather(here(), here(), *(elsewhere(pool) for _ in range(processes - 1)))
     return sorted(done, key=lambda walked: walked.stretch.first)
 
 
@@ -166,7 +170,8 @@ def _started() -> None:
 
 
 def _walk_in_process(open_reader: OpenReader, stretch: Stretch) -> Walked:
-    return asyncio.run(walk(open_reader, stretch))
+    with _undisturbed():
+        return asyncio.run(walk(open_reader, stretch))
 
 
 @implements("REQ-AUD-012")
@@ -175,9 +180,8 @@ async def walk(open_reader: OpenReader, stretch: Stretch) -> Walked:
     reader = open_reader()
     try:
         columns = LINE_COLUMNS if stretch.schema else ()
-        with _undisturbed():
-            async with _begun(reader.tiles(stretch.first, stretch.end, columns)) as tiles:
-                return await _walk(reader, stretch, tiles)
+        async with _begun(reader.tiles(stretch.first, stretch.end, columns)) as tiles:
+            return await _walk(reader, stretch, tiles)
     except (Altered, NotFound):  # hashes are gone that the state at its start is made of
         return Walked(stretch=stretch, clean=False)
     finally:
